@@ -1,0 +1,30 @@
+#pragma once
+// What every part of a node shares: its threads, counters, log and paths. Lives as long as the node.
+
+#include "plugin/counters.hpp"
+#include "plugin/log.hpp"
+#include "tonic/identity.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <filesystem>
+
+namespace ut_xet {
+
+struct context
+{
+	context(boost::asio::io_context& network_context, logger::sink sink, unsigned worker_count)
+		: network(network_context), log(std::move(sink)), workers(worker_count), jobs(2)
+	{}
+
+	boost::asio::io_context& network;  // libtorrent's: what runs there must neither block nor hash nor touch the disk
+	logger log;
+	counters count;
+	boost::asio::thread_pool workers;  // short tasks: read and verify a chunk, verify and write a chunk
+	boost::asio::thread_pool jobs;     // long tasks, one strand a folder: scan, plan, publish
+	std::filesystem::path data_dir;
+	std::optional<tonic::key_pair> identity;
+};
+
+} // namespace ut_xet

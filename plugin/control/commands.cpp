@@ -1,0 +1,189 @@
+#include "plugin/control/commands.hpp"
+
+#include "plugin/node.hpp"
+#include "plugin/swarm.hpp"
+
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace ut_xet {
+
+using json = nlohmann::json;
+using xet::errc;
+using xet::fail;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto progress_interval = 100ms;
+
+std::string dump(json const& j)
+{
+	// names need not be UTF-8; an answer always is
+	return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+char const* code_name(errc c)
+{
+	switch (c)
+	{
+		case errc::invalid: return "invalid";
+		case errc::unsupported: return "unsupported";
+		case errc::limit: return "limit";
+		case errc::mismatch: return "mismatch";
+		case errc::not_found: return "not_found";
+		case errc::refused: return "refused";
+		case errc::no_space: return "no_space";
+		case errc::io: return "io";
+		case errc::cancelled: return "cancelled";
+	}
+	return "invalid";
+}
+
+json to_json(folder_status const& s)
+{
+	auto refused = json::array();
+	for (auto const& r : s.refused) refused.push_back({{"path", r.path}, {"reason", r.reason}});
+	return {
+		{"folder", s.folder}, {"name", s.name}, {"state", s.state}, {"files", s.files}, {"bytes", s.bytes},
+		{"need_bytes", s.need_bytes}, {"peers", s.peers}, {"version", s.version}, {"seq", s.seq}, {"role", s.role},
+		{"path", s.path.string()}, {"infohash", s.info_hash}, {"chunks", s.chunks}, {"problem", s.problem}, {"failed", s.failed},
+		{"local_edits", s.local_edits}, {"refused", refused}, {"progress", s.progress},
+	};
+}
+
+json shared_json(node const& n, folder const& f)
+{
+	auto const s = f.status();
+	auto refused = json::array();
+	for (auto const& r : s.refused) refused.push_back({{"path", r.path}, {"reason", r.reason}});
+	return {
+		{"folder", s.folder}, {"name", s.name}, {"infohash", s.info_hash}, {"magnet", n.magnet_of(f)}, {"link", n.tonic_link_of(f)},
+		{"torrent", f.torrent_path().string()}, {"tonic", f.tonic_path().string()}, {"files", s.files}, {"bytes", s.bytes},
+		{"chunks", s.chunks}, {"refused", refused},
+	};
+}
+
+using sender = std::function<bool(json const&)>;
+
+// Waits for the first version, telling how far it is.
+xet::result<json> do_share(node& n, json const& q, sender const& send)
+{
+	share_request r;
+	r.path = q.at("path").get<std::string>();
+	r.name = q.value("name", "");
+	r.profile = q.value("profile", "blake3");
+	r.target_bytes = q.value("target", 0u);
+	r.trackers = q.value("trackers", std::vector<std::string>());
+	auto const f = n.share(r);
+	if (!f) return tl::unexpected(f.error());
+	for (;;)
+	{
+		auto const s = (*f)->status();
+		if (!s.version.empty() && s.state == "in-sync") return shared_json(n, **f);
+		if (s.failed)
+		{
+			std::string const problem = s.problem;
+			if (s.version.empty()) (void)n.leave(s.folder);
+			return fail(errc::io, problem);
+		}
+		if (!send({{"event", "progress"}, {"state", s.state}, {"progress", s.progress}})) return fail(errc::cancelled, "gone");
+		std::this_thread::sleep_for(progress_interval);
+	}
+}
+
+xet::result<json> do_join(node& n, json const& q, sender const&)
+{
+	join_request r;
+	r.source = q.at("source").get<std::string>();
+	r.dest = q.at("dest").get<std::string>();
+	r.peers = q.value("peers", std::vector<std::string>());
+	r.reuse = q.value("reuse", false);
+	auto const joined = n.join(r);
+	if (!joined) return tl::unexpected(joined.error());
+	return json{{"folder", joined->folder}, {"name", joined->name}, {"infohash", joined->info_hash}, {"path", joined->path.string()}};
+}
+
+xet::result<json> do_status(node& n, json const& q, sender const&)
+{
+	auto rows = json::array();
+	std::string const which = q.value("folder", "");
+	auto const f = which.empty() ? nullptr : n.find(which);
+	for (folder_status const& s : n.status())
+	{
+		bool const matches = which.empty() || (f ? s.folder == f->id() : s.info_hash == which || s.name == which || s.path == which);
+		if (matches) rows.push_back(to_json(s));
+	}
+	if (!which.empty() && rows.empty()) return fail(errc::not_found, "this node has no folder ", which, "; xet status without a folder lists them");
+	json result{{"folders", rows}, {"host", n.how().host}, {"node", n.id()}, {"port", n.listen_port()}};
+	if (q.contains("why"))
+	{
+		std::string const path = q.at("why");
+		if (!f) return fail(errc::not_found, "say which folder the path is in: xet status FOLDER --why PATH");
+		result["why"] = f->why(path);
+	}
+	return result;
+}
+
+xet::result<json> do_stats(node& n, json const&, sender const&)
+{
+	auto const& c = n.count();
+	return json{
+		{"chunk_bytes_in", c.chunk_bytes_in.load()}, {"chunk_bytes_out", c.chunk_bytes_out.load()},
+		{"chunk_bytes_local", c.chunk_bytes_local.load()}, {"chunks_in", c.chunks_in.load()}, {"chunks_out", c.chunks_out.load()},
+		{"verify_failures", c.verify_failures.load()}, {"peers", c.peers.load()}, {"chunks_duplicate", c.chunks_duplicate.load()},
+		{"metadata_bytes_in", c.metadata_bytes_in.load()}, {"metadata_bytes_out", c.metadata_bytes_out.load()},
+		{"wire_bytes_in", c.wire_bytes_in.load()}, {"wire_bytes_out", c.wire_bytes_out.load()}, {"violations", c.violations.load()},
+	};
+}
+
+xet::result<json> do_leave(node& n, json const& q, sender const&)
+{
+	auto const left = n.leave(q.at("folder").get<std::string>());
+	if (!left) return tl::unexpected(left.error());
+	return json::object();
+}
+
+xet::result<json> do_rescan(node& n, json const& q, sender const&)
+{
+	auto const f = n.find(q.at("folder").get<std::string>());
+	if (!f) return fail(errc::not_found, "this node has no folder ", q.at("folder").get<std::string>(), "; xet status lists them");
+	f->rescan(q.value("accept_deletions", false));
+	return json::object();
+}
+
+using handler = xet::result<json> (*)(node&, json const&, sender const&);
+
+std::map<std::string, handler> const handlers{
+	{"share", do_share}, {"join", do_join}, {"status", do_status}, {"stats", do_stats}, {"leave", do_leave}, {"rescan", do_rescan},
+};
+
+xet::result<json> carry_out(node& n, std::string const& request, sender const& send)
+{
+	try
+	{
+		auto const q = json::parse(request);
+		auto const h = handlers.find(q.at("cmd").get<std::string>());
+		if (h == handlers.end()) return fail(errc::unsupported, "unknown command ", q.at("cmd").get<std::string>());
+		return h->second(n, q, send);
+	}
+	catch (json::exception const& e)
+	{
+		return fail(errc::invalid, "malformed request: ", e.what());
+	}
+	catch (std::exception const& e)
+	{
+		return fail(errc::io, e.what());
+	}
+}
+
+} // namespace
+
+bool answer(node& n, std::string const& request, std::function<bool(std::string const&)> const& send)
+{
+	auto const r = carry_out(n, request, [&](json const& j) { return send(dump(j)); });
+	if (r) return send(dump({{"ok", true}, {"result", *r}}));
+	return send(dump({{"ok", false}, {"code", code_name(r.error().code)}, {"error", r.error().message}}));
+}
+
+} // namespace ut_xet

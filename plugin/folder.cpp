@@ -1,0 +1,618 @@
+#include "plugin/folder.hpp"
+
+#include "plugin/swarm.hpp"
+#include "tonic/path_rules.hpp"
+#include "tonic/tonic_file.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <fcntl.h>
+
+namespace ut_xet {
+
+using namespace std::chrono_literals;
+using xet::errc;
+using xet::fail;
+
+namespace {
+
+constexpr auto rescan_interval = 60s;  // finds what watching missed
+constexpr std::size_t max_head_file_bytes = 64 * 1024;
+
+} // namespace
+
+folder::folder(std::shared_ptr<context> shared, folder_record record, std::filesystem::path state_dir, sibling_list siblings)
+	: m_shared(std::move(shared))
+	, m_state_dir(std::move(state_dir))
+	, m_id(record.carrier.folder)
+	, m_siblings(std::move(siblings))
+	, m_strand(boost::asio::make_strand(m_shared->jobs))
+	, m_record(std::move(record))
+{}
+
+folder::~folder() = default;
+
+// --- tasks -------------------------------------------------------------------------------------------------------------
+
+void folder::post(std::function<void()> task)
+{
+	boost::asio::post(m_strand, [self = shared_from_this(), task = std::move(task)] {
+		if (self->m_stop) return;
+		try
+		{
+			task();
+		}
+		catch (std::exception const& e)
+		{
+			// nothing may cross into the host: whatever was not foreseen becomes a state that says so
+			self->set_state("error", xet::cat("internal error: ", e.what()), true);
+		}
+	});
+}
+
+void folder::post_later(std::chrono::milliseconds after, std::function<void()> task)
+{
+	auto const timer = std::make_shared<boost::asio::steady_timer>(m_strand, after);
+	timer->async_wait([weak = weak_from_this(), timer, task = std::move(task)](boost::system::error_code const& ec) mutable {
+		auto const self = weak.lock();
+		if (!ec && self) self->post(std::move(task));
+	});
+}
+
+// --- state -------------------------------------------------------------------------------------------------------------
+
+std::filesystem::path folder::tonic_path() const
+{
+	std::lock_guard const lock(m_mutex);
+	return m_state_dir / (m_record.carrier.name + ".tonic");
+}
+
+std::filesystem::path folder::torrent_path() const
+{
+	std::lock_guard const lock(m_mutex);
+	return m_state_dir / (m_record.carrier.name + ".torrent");
+}
+
+folder_record folder::record() const
+{
+	std::lock_guard const lock(m_mutex);
+	return m_record;
+}
+
+std::string folder::hash_algorithm() const
+{
+	std::lock_guard const lock(m_mutex);
+	auto const kind = m_version ? m_version->manifest->how.kind : xet::kind_from_name(m_record.profile).value_or(xet::hash_kind::blake3);
+	return std::string(xet::algorithm_name(kind));
+}
+
+std::shared_ptr<version const> folder::current() const
+{
+	std::lock_guard const lock(m_mutex);
+	return m_version;
+}
+
+std::shared_ptr<swarm> folder::current_swarm() const
+{
+	std::lock_guard const lock(m_mutex);
+	return m_swarm;
+}
+
+void folder::set_state(std::string state, std::string problem, bool failed)
+{
+	std::lock_guard const lock(m_mutex);
+	if (!problem.empty() && problem != m_problem) m_shared->log.warning("folder ", m_record.carrier.name, ": ", problem);
+	m_state = std::move(state);
+	m_problem = std::move(problem);
+	m_failed = failed;
+}
+
+void folder::trouble(xet::error const& e, std::chrono::milliseconds retry_after)
+{
+	if (e.code == errc::cancelled) return;
+	set_state("error", xet::cat(e.message, "; trying again in ", retry_after.count() / 1000, " s"), true);
+	post_later(retry_after, [this] { scan_soon(); });
+}
+
+void folder::save() const
+{
+	auto const saved = save_record(m_state_dir / "folder.json", record());
+	if (!saved) m_shared->log.error(saved.error().message);
+}
+
+xet::result<> folder::load()
+{
+	std::error_code ec;
+	std::filesystem::create_directories(m_state_dir, ec);
+	if (ec) return fail(errc::io, "cannot make ", m_state_dir.string(), ": ", ec.message());
+	auto const saved = save_record(m_state_dir / "folder.json", record());
+	if (!saved) return saved;
+	std::string note;
+	auto index = tonic::local_index::open(m_state_dir / "index.db", &note);
+	if (!index) return tl::unexpected(index.error());
+	m_index = std::move(*index);
+	if (!note.empty()) m_shared->log.warning(note);
+
+	if (auto previous = tonic::read_tonic(m_state_dir / "previous.tonic"))
+		m_previous = std::make_shared<tonic::manifest const>(std::move(*previous));
+
+	auto const data = tonic::read_whole_file(tonic_path(), xet::max_metadata_bytes);
+	if (!data) return {};
+	auto manifest = tonic::decode_tonic(*data);
+	if (!manifest)
+	{
+		m_shared->log.warning(tonic_path().string(), ": ", manifest.error().message, "; it will be fetched or made again");
+		return {};
+	}
+	auto v = make_version(std::move(*manifest), *data, tonic_path());
+	if (!v) return tl::unexpected(v.error());
+	if (auto const head = tonic::read_whole_file(m_state_dir / "head", max_head_file_bytes))
+	{
+		auto m = xet::wire::decode(xet::as_bytes(*head));
+		if (m && std::holds_alternative<xet::wire::folder_head>(*m))
+		{
+			auto const& h = std::get<xet::wire::folder_head>(*m);
+			if (h.tree == (*v)->tree.root() && verify_head(h)) (*v)->head = h;
+		}
+	}
+	m_newest_seq = (*v)->manifest->seq;
+	m_headless = !(*v)->head;
+	if (!m_previous) m_previous = (*v)->manifest;
+	std::lock_guard const lock(m_mutex);
+	m_version = std::move(*v);
+	return {};
+}
+
+void folder::start()
+{
+	post([this] { scan_now(); });
+	// the safety net under watching; ends with the folder
+	struct net
+	{
+		static void spread(std::weak_ptr<folder> const& weak)
+		{
+			if (auto const self = weak.lock())
+				self->post_later(rescan_interval, [weak] {
+					if (auto const f = weak.lock()) f->scan_soon();
+					spread(weak);
+				});
+		}
+	};
+	net::spread(weak_from_this());
+}
+
+void folder::stop()
+{
+	m_stop = true;
+	std::unique_ptr<tonic::watcher> watcher;
+	std::shared_ptr<swarm> s;
+	{
+		std::lock_guard const lock(m_mutex);
+		watcher = std::move(m_watcher);
+		s = std::move(m_swarm);
+	}
+	if (s) s->stop();
+}
+
+void folder::use_swarm(std::shared_ptr<swarm> s)
+{
+	std::vector<std::string> peers;
+	{
+		std::lock_guard const lock(m_mutex);
+		m_swarm = s;
+		peers = m_record.peers;
+	}
+	remember_peers(peers);
+	post([this] {
+		// tells the swarm what is here, and the fetcher what is missing
+		auto const v = current();
+		if (!v) return;
+		std::shared_ptr<tonic::materialiser> job;
+		{
+			std::lock_guard const lock(m_mutex);
+			job = m_job;
+		}
+		if (job) gather(job);
+		else scan_soon();
+	});
+}
+
+std::optional<boost::asio::ip::tcp::endpoint> folder::parse_endpoint(std::string const& text)
+{
+	auto const colon = text.rfind(':');
+	if (colon == std::string::npos) return std::nullopt;
+	std::string host = text.substr(0, colon);
+	if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+	if (host == "localhost") host = "127.0.0.1";
+	boost::system::error_code ec;
+	auto const address = boost::asio::ip::make_address(host, ec);
+	std::uint32_t port = 0;
+	auto const [end, bad] = std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
+	if (ec || bad != std::errc() || end != text.data() + text.size() || port == 0 || port > 65535) return std::nullopt;
+	return boost::asio::ip::tcp::endpoint(address, std::uint16_t(port));
+}
+
+void folder::remember_peers(std::vector<std::string> peers)
+{
+	std::vector<lt::tcp::endpoint> endpoints;
+	for (std::string const& text : peers)
+		if (auto const e = parse_endpoint(text)) endpoints.push_back(*e);
+	std::shared_ptr<swarm> s;
+	{
+		std::lock_guard const lock(m_mutex);
+		for (std::string& p : peers)
+			if (std::find(m_record.peers.begin(), m_record.peers.end(), p) == m_record.peers.end())
+				m_record.peers.push_back(std::move(p));
+		if (m_record.peers.size() > max_known_peers)
+			m_record.peers.erase(m_record.peers.begin(), m_record.peers.end() - max_known_peers);
+		s = m_swarm;
+	}
+	if (s && !endpoints.empty()) s->connect(std::move(endpoints));
+}
+
+void folder::peers_changed()
+{
+	post([this] {
+		auto const s = current_swarm();
+		if (!s) return;
+		std::vector<std::string> peers;
+		for (auto const& e : s->known_peers())
+			peers.push_back(xet::cat(e.address().is_v6() ? "[" : "", e.address().to_string(), e.address().is_v6() ? "]:" : ":", e.port()));
+		{
+			std::lock_guard const lock(m_mutex);
+			if (peers == m_record.peers) return;
+			m_record.peers = std::move(peers);
+		}
+		save();
+	});
+}
+
+folder_status folder::status() const
+{
+	std::lock_guard const lock(m_mutex);
+	folder_status s;
+	s.folder = m_id;
+	s.name = m_record.carrier.name;
+	s.role = m_record.role == folder_role::publisher ? "publisher" : "follower";
+	s.state = m_state;
+	s.info_hash = m_record.info_hash;
+	s.path = m_record.path;
+	s.peers = m_swarm ? m_swarm->peer_count() : 0;
+	s.problem = m_problem;
+	s.failed = m_failed;
+	s.local_edits = m_local_edits;
+	s.refused = m_refused;
+	s.need_bytes = m_need_bytes;
+	s.progress = m_progress;
+	if (!m_version) return s;
+	s.files = m_version->manifest->files.size();
+	s.bytes = m_version->manifest->total_bytes();
+	s.chunks = m_version->manifest->chunks.size();
+	s.version = xet::wire::ref_text(m_version->ref);
+	s.seq = m_version->manifest->seq;
+	if (m_job && s.bytes > 0) s.progress = 1 - double(s.need_bytes) / double(s.bytes);
+	else if (m_state == "in-sync") s.progress = 1;
+	return s;
+}
+
+std::string folder::why(std::string const& path) const
+{
+	auto const s = status();
+	auto const v = current();
+	auto const shown = tonic::printable(path);
+	for (tonic::refusal const& r : s.refused)
+		if (r.path == path || path.starts_with(r.path + "/"))
+			return xet::cat(shown, " is not shared: ", r.reason, ". It will be when that is changed.");
+	for (std::string const& edit : s.local_edits)
+		if (edit == path)
+			return xet::cat(shown, " is a local edit kept aside; it is not shared. Move it elsewhere or delete it when you do not need it.");
+	if (!s.problem.empty()) return xet::cat(shown, ": ", s.problem);
+	if (!v) return xet::cat(shown, ": no version of this folder is known yet; waiting for a peer that has one.");
+	bool const in_version = v->manifest->find_file(path) || v->manifest->find_link(path) || v->manifest->find_dir(path);
+	if (s.state == "in-sync")
+	{
+		if (in_version) return xet::cat(shown, " is in sync.");
+		return xet::cat(shown, " is not part of the published version", s.role == "publisher" ? "." : "; files made here stay here.");
+	}
+	if (!in_version) return xet::cat(shown, " is not part of the version this folder is becoming.");
+	if (s.peers == 0) return xet::cat(shown, ": the folder is ", s.state, " and no peer is connected; it goes on when one is.");
+	return xet::cat(shown, ": the folder is ", s.state, "; ", s.need_bytes, " bytes are still to be fetched from ", s.peers, " peers.");
+}
+
+// --- serving -----------------------------------------------------------------------------------------------------------
+
+bool folder::knows_content(xet::hash_kind kind, xet::hash32 const& hash) const
+{
+	auto const v = current();
+	return v && v->manifest->how.kind == kind && !m_index->locate(hash).empty();
+}
+
+std::optional<xet::bytes> folder::read_content(xet::hash_kind kind, xet::hash32 const& hash) const
+{
+	auto const v = current();
+	std::optional<tonic::folder_fs> fs;
+	std::shared_ptr<tonic::materialiser> job;
+	{
+		std::lock_guard const lock(m_mutex);
+		fs = m_fs;
+		job = m_job;
+	}
+	if (!v || !fs || v->manifest->how.kind != kind) return std::nullopt;
+	xet::bytes data;
+	for (auto const& place : m_index->locate(hash))
+	{
+		auto const fd = fs->open_file(place.file->path, O_RDONLY | O_NONBLOCK);
+		if (!fd) continue;
+		data.resize(place.size);
+		if (!tonic::read_at(fd->get(), place.offset, data)) continue;
+		if (xet::chunk_hash(kind, data) == hash) return data;
+		++m_shared->count.verify_failures;  // the file changed since it was read
+	}
+	if (!job) return std::nullopt;
+	auto const u = job->find(hash);
+	if (u && job->read(*u, data) && xet::chunk_hash(kind, data) == hash) return data;
+	return std::nullopt;
+}
+
+std::optional<xet::bytes> folder::read_chunk(xet::hash32 const& hash, bool& metadata) const
+{
+	metadata = false;
+	auto const v = current();
+	if (!v) return std::nullopt;
+	if (auto data = read_content(v->manifest->how.kind, hash)) return data;
+	metadata = true;
+	auto data = v->read(hash);
+	if (data && xet::chunk_hash(v->manifest->how.kind, *data) != hash) return std::nullopt;
+	return data;
+}
+
+// --- scanning ----------------------------------------------------------------------------------------------------------
+
+void folder::rescan(bool accept_deletions)
+{
+	post([this, accept_deletions] {
+		m_accept_deletions = accept_deletions;
+		scan_soon();
+	});
+}
+
+void folder::scan_soon()
+{
+	if (m_stop || m_scan_pending) return;
+	m_scan_pending = true;
+	post([this] { scan_now(); });
+}
+
+void folder::scan_now()
+{
+	m_scan_pending = false;
+	bool busy;
+	{
+		std::lock_guard const lock(m_mutex);
+		// a version that is being put together is scanned when it is done; a newer version has dropped the job already
+		busy = m_job != nullptr;
+	}
+	if (busy)
+	{
+		m_scan_again = true;
+		return;
+	}
+	if (record().role == folder_role::publisher) publisher_scan();
+	else follower_scan();
+}
+
+xet::result<> folder::open_root()
+{
+	auto const r = record();
+	auto fs = tonic::folder_fs::open(r.path);
+	if (!fs && fs.error().code == errc::not_found)
+		return fail(errc::not_found, "folder ", r.path.string(), " is missing (disk not mounted, or moved?); nothing was changed or deleted elsewhere; it goes on when the folder is back");
+	if (!fs) return tl::unexpected(fs.error());
+	std::lock_guard const lock(m_mutex);
+	m_fs = std::move(*fs);
+	return {};
+}
+
+void folder::remember_root()
+{
+	std::lock_guard const lock(m_mutex);
+	std::tie(m_record.root_device, m_record.root_inode) = m_fs->root_id();
+}
+
+void folder::watch_root()
+{
+	if (m_watcher) return;
+	auto const weak = weak_from_this();
+	auto started = tonic::watcher::start(record().path, {}
+		, [weak] {
+			if (auto const self = weak.lock()) self->post([self] { self->scan_soon(); });
+		}
+		, [weak](std::string line) {
+			if (auto const self = weak.lock()) self->m_shared->log.warning(line);
+		});
+	if (!started)
+	{
+		m_shared->log.warning("cannot watch ", record().path.string(), ": ", started.error().message, "; it is scanned every minute");
+		return;
+	}
+	std::lock_guard const lock(m_mutex);
+	m_watcher = std::move(*started);
+}
+
+xet::result<tonic::scan_result> folder::scan(std::function<bool(std::string_view)> want_content)
+{
+	auto const r = record();
+	auto const v = current();
+	xet::profile how;
+	if (v) how = v->manifest->how;
+	else
+	{
+		auto made = xet::make_profile(r.profile, r.target_bytes);
+		if (!made) return tl::unexpected(made.error());
+		how = *made;
+	}
+	tonic::scan_options options;
+	options.how = how;
+	options.for_sharing = r.role == folder_role::publisher;
+	options.known = [this](std::string_view path) { return m_index->find(path); };
+	options.stop = &m_stop;
+	options.want_content = std::move(want_content);
+	options.progress = [this](tonic::scan_progress const& p) {
+		std::lock_guard const lock(m_mutex);
+		m_progress = p.bytes_total > 0 ? double(p.bytes_done) / double(p.bytes_total) : 0;
+	};
+	return tonic::scan_folder(r.path, options);
+}
+
+// What could not be looked at is as it was, not gone.
+void folder::keep_unknown(tonic::scan_result& found) const
+{
+	std::vector<tonic::local_file> kept;
+	for (std::string const& path : found.unstable)
+		if (auto const* known = m_index->find(path)) kept.push_back(*known);
+	if (!found.unreadable_dirs.empty())
+	{
+		for (auto const& f : m_index->all())
+			for (std::string const& dir : found.unreadable_dirs)
+				if (f->path.starts_with(dir + "/")) kept.push_back(*f);
+	}
+	if (kept.empty()) return;
+	std::move(kept.begin(), kept.end(), std::back_inserter(found.files));
+	std::sort(found.files.begin(), found.files.end(), [](auto const& a, auto const& b) { return a.path < b.path; });
+	found.files.erase(std::unique(found.files.begin(), found.files.end(), [](auto const& a, auto const& b) { return a.path == b.path; })
+		, found.files.end());
+}
+
+// An empty directory where files were: the disk below it is gone rather than everything in it deleted.
+bool folder::looks_unmounted(tonic::scan_result const& found) const
+{
+	return found.files.empty() && found.unstable.empty() && m_index->size() > 0;
+}
+
+xet::result<> folder::index_scan(tonic::scan_result const& found)
+{
+	std::vector<tonic::local_file> changed;
+	std::vector<std::string> removed;
+	std::unordered_set<std::string_view> here;
+	for (tonic::local_file const& f : found.files)
+	{
+		if (!f.chunks) continue;
+		here.insert(f.path);
+		auto const* known = m_index->find(f.path);
+		if (known == nullptr || !(known->stamp == f.stamp) || known->hash != f.hash || known->published != f.published)
+			changed.push_back(f);
+	}
+	for (auto const& f : m_index->all())
+		if (!here.contains(f->path)) removed.push_back(f->path);
+	return m_index->apply(std::move(changed), removed);
+}
+
+void folder::publisher_scan()
+{
+	if (auto const opened = open_root(); !opened)
+	{
+		{
+			std::lock_guard const lock(m_mutex);
+			m_fs.reset();
+			m_watcher.reset();
+		}
+		set_state("error", opened.error().message, true);
+		post_later(2s, [this] { scan_soon(); });
+		return;
+	}
+	watch_root();
+	if (!current()) set_state("scanning");
+	auto found = scan(nullptr);
+	if (!found)
+	{
+		trouble(found.error(), 5s);
+		return;
+	}
+	if (looks_unmounted(*found) && !m_accept_deletions)
+	{
+		set_state("error", xet::cat("every file of ", record().path.string(), " is gone; not publishing that, in case a disk is not mounted."
+			" If you meant to delete everything: xet rescan --accept-deletions"), true);
+		post_later(2s, [this] { scan_soon(); });
+		return;
+	}
+	bool const again = !found->unstable.empty();
+	keep_unknown(*found);
+	for (tonic::local_file& f : found->files) f.published = true;
+	auto const indexed = index_scan(*found);
+	if (!indexed)
+	{
+		trouble(indexed.error(), 10s);
+		return;
+	}
+	m_accept_deletions = false;
+	remember_root();
+
+	auto const v = current();
+	auto next = tonic::to_manifest(*found, v ? v->manifest->how : *xet::make_profile(record().profile, record().target_bytes));
+	{
+		std::lock_guard const lock(m_mutex);
+		m_refused = std::move(found->refused);
+	}
+	if (!v || !v->head || !next.same_tree(*v->manifest))
+	{
+		auto const published = publish(std::move(next));
+		if (!published)
+		{
+			trouble(published.error(), 10s);
+			return;
+		}
+	}
+	offer_all();
+	set_state("in-sync");
+	if (again) post_later(1s, [this] { scan_soon(); });
+}
+
+xet::result<> folder::publish(tonic::manifest next)
+{
+	auto const r = record();
+	auto const now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+	next.folder = m_id;
+	next.name = r.carrier.name;
+	next.author = r.carrier.author;
+	next.salt = r.carrier.salt;
+	next.git_ref = r.git_ref;
+	// by the clock, so that a node that lost its state goes on above what others have seen
+	next.seq = std::max<std::uint64_t>(m_newest_seq + 1, std::uint64_t(now));
+	next.timestamp = now;
+	std::string const data = tonic::encode_tonic(next, *m_shared->identity);
+	m_shared->log.info("folder ", next.name, ": version ", next.seq, ", ", next.files.size(), " files, ", next.total_bytes(), " bytes");
+	return take_version(std::move(next), data, std::nullopt);
+}
+
+xet::result<> folder::take_version(tonic::manifest manifest, std::string_view data, std::optional<xet::wire::folder_head> head)
+{
+	auto const written = tonic::write_file_atomically(tonic_path(), data);
+	if (!written) return written;
+	auto v = make_version(std::move(manifest), data, tonic_path());
+	if (!v) return tl::unexpected(v.error());
+	if (!head && record().role == folder_role::publisher) head = make_head(**v, *m_shared->identity);
+	(*v)->head = head;
+	if (head)
+	{
+		auto const bytes = xet::wire::encode(*head);
+		auto const saved = tonic::write_file_atomically(m_state_dir / "head", xet::as_text(bytes));
+		if (!saved) return saved;
+	}
+	m_newest_seq = (*v)->manifest->seq;
+	m_headless = !head;
+	{
+		std::lock_guard const lock(m_mutex);
+		m_version = std::move(*v);
+	}
+	save();
+	return {};
+}
+
+void folder::offer_all()
+{
+	if (auto const s = current_swarm()) s->offer(current(), true, {});
+}
+
+} // namespace ut_xet

@@ -1,0 +1,189 @@
+#pragma once
+// A folder this node has: it watches and publishes it, or follows its publisher. Everything that takes time runs on the
+// folder's strand of the jobs pool; chunk reads and writes run on workers.
+//
+// Thread rule: "network" functions return at once and may be called from the network thread; the rest from anywhere.
+
+#include "plugin/context.hpp"
+#include "plugin/folder_record.hpp"
+#include "plugin/scheduler.hpp"
+#include "plugin/version.hpp"
+#include "tonic/local_index.hpp"
+#include "tonic/materialiser.hpp"
+#include "tonic/plan.hpp"
+#include "tonic/watch.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <set>
+
+namespace ut_xet {
+
+class swarm;
+
+// What a person is told of a folder.
+struct folder_status
+{
+	std::string folder, name, role, state, info_hash;
+	std::filesystem::path path;
+	std::uint64_t files = 0, bytes = 0, chunks = 0;
+	std::uint64_t need_bytes = 0;  // still to be fetched
+	std::size_t peers = 0;
+	std::string version;  // reference, as text; empty when none is known
+	std::uint64_t seq = 0;
+	std::string problem;  // why it is not in sync, and what happens next; empty when all is well
+	bool failed = false;  // the problem needs somebody
+	std::vector<std::string> local_edits;           // files kept aside
+	std::vector<tonic::refusal> refused;            // not shared
+	double progress = 0;                            // 0 … 1 while scanning or syncing
+};
+
+class folder;
+
+// The other folders of this node: content they have need not be fetched.
+using sibling_list = std::function<std::vector<std::shared_ptr<folder>>()>;
+
+class folder : public std::enable_shared_from_this<folder>
+{
+public:
+	folder(std::shared_ptr<context> shared, folder_record record, std::filesystem::path state_dir, sibling_list siblings);
+	~folder();
+
+	// Loads the state from disk. Errors: io, corrupt record.
+	xet::result<> load();
+	void start();                           // begins scanning and watching
+	void stop();                            // nothing new begins; running work ends soon
+	void use_swarm(std::shared_ptr<swarm> s);
+	std::shared_ptr<swarm> current_swarm() const;
+
+	std::string const& id() const { return m_id; }
+	std::string hash_algorithm() const;
+	folder_record record() const;
+	folder_status status() const;
+	std::string why(std::string const& path) const;
+	std::filesystem::path const& state_dir() const { return m_state_dir; }
+	std::filesystem::path tonic_path() const;
+	std::filesystem::path torrent_path() const;
+
+	// A version from a .tonic file: adopted when newer than what is known.
+	xet::result<> adopt_file(std::string data, tonic::manifest manifest);
+	// Scan now; the next scan may publish that everything was deleted.
+	void rescan(bool accept_deletions);
+	void remember_peers(std::vector<std::string> peers);
+	// "192.0.2.7:6881", "[2001:db8::1]:6881"
+	static std::optional<boost::asio::ip::tcp::endpoint> parse_endpoint(std::string const& text);
+
+	// network ----------------------------------------------------------------------------------------------------------
+	void head_arrived(xet::wire::folder_head const& head, std::uint32_t peer);
+	void chunk_arrived(xet::hash32 const& hash, xet::bytes data, bool metadata, std::uint32_t peer);
+	void peers_changed();
+
+	// workers: a chunk that this folder may serve, verified. metadata says which kind it was.
+	std::optional<xet::bytes> read_chunk(xet::hash32 const& hash, bool& metadata) const;
+	// content of this folder's files only; the first tells without reading whether it should be there
+	bool knows_content(xet::hash_kind kind, xet::hash32 const& hash) const;
+	std::optional<xet::bytes> read_content(xet::hash_kind kind, xet::hash32 const& hash) const;
+
+private:
+	using clock = std::chrono::steady_clock;
+
+	// strand
+	void post(std::function<void()> task);
+	void post_later(std::chrono::milliseconds after, std::function<void()> task);
+	void scan_soon();
+	void scan_now();
+	void publisher_scan();
+	void follower_scan();
+	xet::result<> open_root();
+	void watch_root();
+	xet::result<tonic::scan_result> scan(std::function<bool(std::string_view)> want_content);
+	void keep_unknown(tonic::scan_result& found) const;
+	bool looks_unmounted(tonic::scan_result const& found) const;
+	xet::result<> index_scan(tonic::scan_result const& found);
+	xet::result<> publish(tonic::manifest next);
+	xet::result<> take_version(tonic::manifest manifest, std::string_view data, std::optional<xet::wire::folder_head> head);
+	void remember_root();
+	void trouble(xet::error const& e, std::chrono::milliseconds retry_after);
+
+	// strand, following
+	void begin_fetch(xet::wire::folder_head head);
+	void continue_fetch();
+	void metadata_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer);
+	std::optional<xet::bytes> own_metadata(xet::hash32 const& hash) const;
+	void finish_fetch();
+	void mark_published(std::vector<tonic::local_file>& files) const;
+	xet::result<> carry_out(tonic::folder_plan plan, std::vector<tonic::local_file> const& local);
+	xet::result<> keep_edits_aside(std::vector<std::string> const& paths);
+	xet::result<> make_way_for_dirs();
+	xet::result<> move_files(std::vector<tonic::folder_plan::move> const& moves, std::vector<tonic::local_file> const& local);
+	xet::result<> touch_files(std::vector<std::uint32_t> const& files, std::vector<tonic::local_file> const& local);
+	xet::result<> begin_job(std::vector<std::uint32_t> build);
+	void gather(std::shared_ptr<tonic::materialiser> const& job);
+	void want_missing(std::shared_ptr<tonic::materialiser> const& job, std::vector<std::uint32_t> wanted);
+	void place_ready();
+	xet::result<> place(std::vector<std::uint32_t> const& files);
+	void complete();
+	xet::result<> finish_tree();
+	xet::result<> remove_old_files();
+	xet::result<> place_blocked();
+	xet::result<> remove_old_entries();
+	xet::result<> place_links();
+	xet::result<> place_dirs();
+	std::vector<bool> have_bits(tonic::materialiser const& job) const;
+	void offer_all();
+	tonic::manifest const& target() const { return *m_target; }
+
+	// workers
+	struct copy_list;
+	void copy_some(std::shared_ptr<copy_list> const& list);
+	void store(std::shared_ptr<tonic::materialiser> job, std::uint32_t u, xet::bytes const& data, bool fetched);
+	void store_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer);
+	void job_failed(xet::error const& e);
+
+	void set_state(std::string state, std::string problem = {}, bool failed = false);
+	void save() const;
+	std::shared_ptr<version const> current() const;
+
+	std::shared_ptr<context> m_shared;
+	std::filesystem::path const m_state_dir;
+	std::string const m_id;
+	sibling_list m_siblings;
+	boost::asio::strand<boost::asio::thread_pool::executor_type> m_strand;
+	std::atomic<bool> m_stop{false};
+
+	mutable std::mutex m_mutex;  // guards what follows, up to the blank line
+	folder_record m_record;
+	std::shared_ptr<swarm> m_swarm;
+	std::shared_ptr<version const> m_version;
+	std::shared_ptr<tonic::materialiser> m_job;
+	std::optional<tonic::folder_fs> m_fs;
+	std::string m_state = "starting", m_problem;
+	bool m_failed = false;
+	double m_progress = 0;
+	std::vector<tonic::refusal> m_refused;
+	std::vector<std::string> m_local_edits;
+
+	std::unique_ptr<tonic::local_index> m_index;
+	std::unique_ptr<tonic::watcher> m_watcher;
+	std::atomic<std::uint64_t> m_need_bytes{0};
+	std::atomic<bool> m_placing{false};
+	std::atomic<std::uint64_t> m_newest_seq{0};  // of the versions known or being fetched
+	std::atomic<bool> m_headless{false};         // the version came from a file: its head is welcome
+
+	// strand only
+	std::shared_ptr<tonic::manifest const> m_target;    // the current version's, for the work at hand
+	std::shared_ptr<tonic::manifest const> m_previous;  // the version that was complete on disk last
+	std::vector<std::string> m_to_remove;
+	std::optional<xet::wire::folder_head> m_fetching;
+	std::optional<xet::tree_assembly> m_assembly;
+	std::uint32_t m_fetch_peer = 0;
+	bool m_scan_pending = false;
+	bool m_scan_again = false;
+	bool m_accept_deletions = false;
+	std::vector<std::uint32_t> m_blocked;
+	std::set<xet::hash32> m_bad_roots;
+};
+
+} // namespace ut_xet

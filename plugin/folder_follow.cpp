@@ -1,0 +1,808 @@
+// The follower's half of a folder: learning of a version, fetching its metadata, and making the files on disk become it.
+
+#include "plugin/folder.hpp"
+
+#include "plugin/swarm.hpp"
+#include "tonic/path_rules.hpp"
+#include "tonic/tonic_file.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <fcntl.h>
+#include <random>
+#include <sys/stat.h>
+
+namespace ut_xet {
+
+using namespace std::chrono_literals;
+using xet::errc;
+using xet::fail;
+
+namespace {
+
+constexpr auto retry_interval = 10s;
+// files come in together for a moment, so that one sync serves many
+constexpr auto placing_delay = 20ms;
+constexpr std::size_t files_per_placing = 2048;
+// A shuffled unit of the fetch order: random enough for a swarm, sequential enough for a disk.
+constexpr std::size_t chunks_per_block = 64;
+constexpr std::uint64_t copy_batch_bytes = 2 * 1024 * 1024;
+constexpr std::uint64_t disk_reserve_bytes = 1024 * 1024;
+
+std::int64_t now_seconds()
+{
+	return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::string parent_of(std::string const& path)
+{
+	auto const slash = path.rfind('/');
+	return slash == std::string::npos ? std::string() : path.substr(0, slash);
+}
+
+} // namespace
+
+// --- a version's metadata ----------------------------------------------------------------------------------------------
+
+void folder::head_arrived(xet::wire::folder_head const& head, std::uint32_t peer)
+{
+	if (head.seq < m_newest_seq || (head.seq == m_newest_seq && !m_headless)) return;
+	post([this, head, peer] {
+		m_fetch_peer = peer;
+		begin_fetch(head);
+	});
+}
+
+void folder::begin_fetch(xet::wire::folder_head head)
+{
+	auto const r = record();
+	if (r.role == folder_role::publisher || m_bad_roots.contains(head.tree.hash)) return;
+	auto const v = current();
+	std::uint64_t const known = m_fetching ? m_fetching->seq : v ? v->manifest->seq : 0;
+	bool const names_ours = v && !v->head && head.tree == v->tree.root();
+	if (head.seq <= known && !names_ours) return;
+	if (head.author != r.carrier.author || !verify_head(head))
+	{
+		if (auto const s = current_swarm()) s->ban(m_fetch_peer, "a folder head that its publisher did not sign");
+		return;
+	}
+	if (names_ours)
+	{
+		// the version came from a .tonic file; now there is its head, to be passed on
+		auto data = tonic::read_whole_file(tonic_path(), xet::max_metadata_bytes);
+		if (!data) return;
+		auto const taken = take_version(*v->manifest, *data, head);
+		if (!taken) trouble(taken.error(), retry_interval);
+		else if (!m_job) offer_all();
+		return;
+	}
+	auto assembly = xet::tree_assembly::start(v ? v->manifest->how.kind : xet::kind_from_name(r.profile).value_or(xet::hash_kind::blake3), head.tree);
+	if (!assembly) return;
+	m_newest_seq = head.seq;
+	m_fetching = std::move(head);
+	m_assembly = std::move(*assembly);
+	set_state("syncing");
+	continue_fetch();
+}
+
+// A chunk of the new version's metadata that the versions we have contain already.
+std::optional<xet::bytes> folder::own_metadata(xet::hash32 const& hash) const
+{
+	auto const v = current();
+	if (!v) return std::nullopt;
+	return v->read(hash);
+}
+
+void folder::continue_fetch()
+{
+	xet::chunk_list wanted;
+	for (;;)
+	{
+		if (m_assembly->done())
+		{
+			finish_fetch();
+			return;
+		}
+		wanted.clear();
+		int const level = m_assembly->level();
+		for (xet::chunk_ref const& c : m_assembly->missing())
+		{
+			auto const data = own_metadata(c.hash);
+			if (!data || !m_assembly->supply(c.hash, *data)) wanted.push_back(c);
+		}
+		if (!m_assembly->done() && m_assembly->level() == level && !wanted.empty()) break;
+		if (!m_assembly->done() && m_assembly->level() == level) return;  // supplied, and the level is false: its sender is told
+	}
+	if (auto const s = current_swarm()) s->want_metadata(m_fetching->tree.hash, std::move(wanted));
+}
+
+void folder::metadata_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer)
+{
+	auto const s = current_swarm();
+	if (!s) return;
+	if (!m_assembly)
+	{
+		s->chunk_stored(hash, false);
+		return;
+	}
+	int const level = m_assembly->level();
+	auto const supplied = m_assembly->supply(hash, data);
+	if (!supplied)
+	{
+		++m_shared->count.verify_failures;
+		s->ban(peer, supplied.error().message);
+		if (supplied.error().code == errc::mismatch)
+		{
+			s->chunk_failed(hash);
+			return;
+		}
+		// the hashes are right, so it is the publisher's tree that makes no sense: never ask for it again
+		m_bad_roots.insert(m_fetching->tree.hash);
+		m_shared->log.warning("folder ", m_id, ": version ", m_fetching->seq, ": ", supplied.error().message);
+		m_assembly.reset();
+		m_fetching.reset();
+		s->want_metadata({}, {});
+		return;
+	}
+	m_shared->count.chunk_bytes_in += data.size();
+	m_shared->count.metadata_bytes_in += data.size();
+	++m_shared->count.chunks_in;
+	s->chunk_stored(hash, false);
+	if (m_assembly->done() || m_assembly->level() != level) continue_fetch();
+}
+
+void folder::finish_fetch()
+{
+	std::string const data = m_assembly->take();
+	auto const head = *m_fetching;
+	m_assembly.reset();
+	m_fetching.reset();
+	auto manifest = tonic::decode_tonic(data);
+	std::string wrong;
+	if (!manifest) wrong = manifest.error().message;
+	else if (manifest->folder != m_id || manifest->seq != head.seq || manifest->author != head.author) wrong = "it is not the version its head names";
+	else if (manifest->git_ref.empty()
+		&& head.ref != xet::wire::to_ref(xet::hasher(manifest->how.kind).update(data).finish())) wrong = "its bytes do not have the head's reference";
+	if (!wrong.empty())
+	{
+		m_bad_roots.insert(head.tree.hash);
+		m_shared->log.warning("folder ", m_id, ": version ", head.seq, " is refused: ", wrong);
+		auto const v = current();
+		m_newest_seq = v ? v->manifest->seq : 0;
+		return;
+	}
+	auto const v = current();
+	if (v && m_previous == v->manifest)
+	{
+		// complete on disk: what is replaced may be told from what was edited, also after a restart
+		std::error_code ignored;
+		std::filesystem::copy_file(tonic_path(), m_state_dir / "previous.tonic", std::filesystem::copy_options::overwrite_existing, ignored);
+	}
+	auto const taken = take_version(std::move(*manifest), data, head);
+	if (!taken)
+	{
+		trouble(taken.error(), retry_interval);
+		return;
+	}
+	{
+		std::lock_guard const lock(m_mutex);
+		m_job = nullptr;
+	}
+	scan_soon();
+}
+
+xet::result<> folder::adopt_file(std::string data, tonic::manifest manifest)
+{
+	auto const v = current();
+	if (v && v->manifest->seq >= manifest.seq) return {};
+	return take_version(std::move(manifest), data, std::nullopt);
+}
+
+// --- from what is on disk to the version ------------------------------------------------------------------------------
+
+void folder::follower_scan()
+{
+	auto const v = current();
+	if (!v)
+	{
+		set_state("searching", m_fetching ? "" : "no version of this folder is known yet; waiting for a peer that has one");
+		return;
+	}
+	m_target = v->manifest;
+	auto const r = record();
+	if (!r.placed)
+	{
+		std::error_code ec;
+		std::filesystem::create_directories(r.path, ec);
+		if (ec)
+		{
+			trouble({errc::io, xet::cat("cannot make ", r.path.string(), ": ", ec.message())}, retry_interval);
+			return;
+		}
+	}
+	if (auto const opened = open_root(); !opened)
+	{
+		{
+			std::lock_guard const lock(m_mutex);
+			m_watcher.reset();
+		}
+		set_state("error", opened.error().message, true);
+		post_later(2s, [this] { scan_soon(); });
+		return;
+	}
+	watch_root();
+	auto found = scan([this](std::string_view path) {
+		return target().find_file(path) != nullptr || m_index->find(path) != nullptr;
+	});
+	if (!found)
+	{
+		trouble(found.error(), retry_interval);
+		return;
+	}
+	bool const again = !found->unstable.empty();
+	keep_unknown(*found);
+	if (r.placed && looks_unmounted(*found) && !m_accept_deletions && m_fs->root_id() != std::pair(r.root_device, r.root_inode))
+	{
+		set_state("error", xet::cat("the directory at ", r.path.string(), " is another one than before, and empty (disk not mounted?);"
+			" nothing is done until it is back. To fill it again: xet rescan --accept-deletions"), true);
+		post_later(2s, [this] { scan_soon(); });
+		return;
+	}
+	mark_published(found->files);
+	auto done = index_scan(*found);
+	if (done)
+	{
+		std::vector<std::string> edits;
+		for (tonic::local_file const& f : found->files)
+			if (!f.published && tonic::is_kept_aside(f.path) && !target().find_file(f.path)) edits.push_back(f.path);
+		{
+			std::lock_guard const lock(m_mutex);
+			m_local_edits = std::move(edits);
+			m_record.placed = true;
+		}
+		remember_root();
+		m_accept_deletions = false;
+		done = carry_out(tonic::make_plan(target(), m_previous.get(), found->files), found->files);
+	}
+	if (!done) trouble(done.error(), retry_interval);
+	else if (again) post_later(1s, [this] { scan_soon(); });
+}
+
+// A file's content may be replaced when a publisher once said it; anything else is somebody's work.
+void folder::mark_published(std::vector<tonic::local_file>& files) const
+{
+	auto const says = [](tonic::manifest const* m, tonic::local_file const& f) {
+		auto const* e = m ? m->find_file(f.path) : nullptr;
+		return e != nullptr && e->hash == f.hash && e->size == f.stamp.size;
+	};
+	for (tonic::local_file& f : files)
+	{
+		if (!f.chunks || f.published) continue;
+		auto const* known = m_index->find(f.path);
+		f.published = says(m_target.get(), f) || says(m_previous.get(), f)
+			|| (known != nullptr && known->published && known->hash == f.hash);
+	}
+}
+
+xet::result<> folder::carry_out(tonic::folder_plan plan, std::vector<tonic::local_file> const& local)
+{
+	for (auto const& step : {
+			std::function<xet::result<>()>([&] { return keep_edits_aside(plan.keep_aside); }),
+			std::function<xet::result<>()>([&] { return make_way_for_dirs(); }),
+			std::function<xet::result<>()>([&] { return move_files(plan.moves, local); }),
+			std::function<xet::result<>()>([&] { return touch_files(plan.touch, local); }),
+		})
+	{
+		auto const done = step();
+		if (!done) return done;
+	}
+	m_to_remove = std::move(plan.remove);
+	m_blocked.clear();
+	return begin_job(std::move(plan.build));
+}
+
+xet::result<> folder::keep_edits_aside(std::vector<std::string> const& paths)
+{
+	for (std::string const& path : paths)
+	{
+		auto const aside = m_fs->keep_aside(path, now_seconds());
+		if (!aside) return tl::unexpected(aside.error());
+		m_shared->log.warning("folder ", target().name, ": ", tonic::printable(path), " was edited here; kept as ", tonic::printable(*aside));
+		auto const removed = m_index->apply({}, {path});
+		if (!removed) return removed;
+		std::lock_guard const lock(m_mutex);
+		m_local_edits.push_back(*aside);
+	}
+	return {};
+}
+
+// Where the version has a directory and the disk has something else.
+xet::result<> folder::make_way_for_dirs()
+{
+	for (tonic::dir_entry const& d : target().dirs)
+	{
+		auto const now = m_fs->look(d.path);
+		if (now.kind == tonic::entry_kind::dir)
+		{
+			// files have to go in; the version's own mode comes back at the end
+			if ((now.stamp.mode & 0700) != 0700)
+				if (auto const set = m_fs->set_mode(d.path, now.stamp.mode | 0700); !set) return set;
+			continue;
+		}
+		if (now.kind != tonic::entry_kind::absent)
+		{
+			auto const* known = m_index->find(d.path);
+			bool const ours = now.kind == tonic::entry_kind::file ? known != nullptr && known->published && known->stamp.same_content(now.stamp)
+				: now.kind == tonic::entry_kind::link && m_previous && m_previous->find_link(d.path)
+					&& m_previous->find_link(d.path)->target == m_fs->read_link(d.path);
+			auto const cleared = ours ? m_fs->remove_file(d.path) : keep_edits_aside({d.path});
+			if (!cleared) return cleared;
+			if (auto const removed = m_index->apply({}, {d.path}); !removed) return removed;
+		}
+		if (auto const made = m_fs->make_dirs(d.path); !made) return made;
+	}
+	return {};
+}
+
+xet::result<> folder::move_files(std::vector<tonic::folder_plan::move> const& moves, std::vector<tonic::local_file> const& local)
+{
+	std::vector<tonic::local_file> changed;
+	std::vector<std::string> removed;
+	for (auto const& m : moves)
+	{
+		tonic::file_entry const& f = target().files[m.file];
+		auto const from = std::lower_bound(local.begin(), local.end(), m.from, [](auto const& a, auto const& b) { return a.path < b; });
+		auto const there = m_fs->look(f.path);
+		auto const source = m_fs->look(m.from);
+		// anything unexpected: the next scan sees it, and the content is put together from chunks
+		if (there.kind != tonic::entry_kind::absent || !source.stamp.same_content(from->stamp)) continue;
+		if (auto const moved = m_fs->rename(m.from, f.path); !moved) return moved;
+		if (auto const set = m_fs->set_mode(f.path, f.mode); !set) return set;
+		if (auto const set = m_fs->set_times(f.path, f.mtime_ns); !set) return set;
+		changed.push_back({f.path, m_fs->look(f.path).stamp, f.hash, from->chunks, true});
+		removed.push_back(m.from);
+		m_shared->count.chunk_bytes_local += f.size;
+	}
+	return m_index->apply(std::move(changed), removed);
+}
+
+xet::result<> folder::touch_files(std::vector<std::uint32_t> const& files, std::vector<tonic::local_file> const& local)
+{
+	std::vector<tonic::local_file> changed;
+	for (std::uint32_t const i : files)
+	{
+		tonic::file_entry const& f = target().files[i];
+		auto const here = std::lower_bound(local.begin(), local.end(), f.path, [](auto const& a, auto const& b) { return a.path < b; });
+		if (auto const set = m_fs->set_mode(f.path, f.mode); !set) return set;
+		if (auto const set = m_fs->set_times(f.path, f.mtime_ns); !set) return set;
+		changed.push_back({f.path, m_fs->look(f.path).stamp, f.hash, here->chunks, true});
+	}
+	return m_index->apply(std::move(changed), {});
+}
+
+// --- content -----------------------------------------------------------------------------------------------------------
+
+xet::result<> folder::begin_job(std::vector<std::uint32_t> build)
+{
+	auto const job = std::make_shared<tonic::materialiser>(*m_fs, m_target, m_previous, std::move(build));
+	if (job->files_left() > 0)
+	{
+		// before anything is written: a disk that cannot hold the version is left as it is
+		std::uint64_t const needed = job->bytes_to_write();
+		std::uint64_t const free = m_fs->free_bytes();
+		set_state("syncing");
+		if (needed > free)
+		{
+			auto const recovered = job->recover(m_stop);  // what is here already needs no room
+			if (!recovered) return recovered;
+			if (job->bytes_to_write() + disk_reserve_bytes > m_fs->free_bytes())
+				return fail(errc::no_space, "the disk is full: ", m_fs->root().string(), " needs ", job->bytes_to_write(), " more bytes and has ", m_fs->free_bytes());
+		}
+		else if (auto const recovered = job->recover(m_stop); !recovered) return recovered;
+	}
+	{
+		std::lock_guard const lock(m_mutex);
+		m_job = job;
+	}
+	if (job->files_left() == 0)
+	{
+		complete();
+		return {};
+	}
+	if (auto const s = current_swarm()) s->offer(current(), false, have_bits(*job));
+	gather(job);
+	return {};
+}
+
+std::vector<bool> folder::have_bits(tonic::materialiser const& job) const
+{
+	auto const& m = job.target();
+	std::vector<bool> have(m.chunks.size(), true);
+	for (std::uint32_t const file : job.build())
+	{
+		tonic::file_entry const& f = m.files[file];
+		for (std::uint32_t o = f.first_chunk; o < f.first_chunk + f.chunk_count; ++o)
+			have[o] = job.has(*job.find(m.chunks[o].hash));
+	}
+	return have;
+}
+
+// Chunks that are on this disk already, and where; copied by workers, a batch at a time, so that serving goes on meanwhile.
+struct folder::copy_list
+{
+	struct source
+	{
+		std::uint32_t u;
+		std::string path;  // in this folder; empty: in another one
+		std::uint64_t offset = 0;
+		std::uint32_t size = 0;
+	};
+	std::shared_ptr<tonic::materialiser> job;
+	std::vector<source> sources;
+	std::atomic<std::size_t> next{0};
+	std::atomic<int> running{0};
+	std::mutex mutex;
+	std::vector<std::uint32_t> failed;
+};
+
+void folder::gather(std::shared_ptr<tonic::materialiser> const& job)
+{
+	auto const kind = job->target().how.kind;
+	auto const siblings = m_siblings();
+	auto const list = std::make_shared<copy_list>();
+	list->job = job;
+	std::vector<std::uint32_t> wanted;
+	for (std::uint32_t u = 0; u < job->unique_count(); ++u)
+	{
+		if (job->has(u)) continue;
+		auto const& c = job->unique(u);
+		auto const places = m_index->locate(c.hash);
+		if (!places.empty()) list->sources.push_back({u, places.front().file->path, places.front().offset, c.size});
+		else if (std::any_of(siblings.begin(), siblings.end(), [&](auto const& f) { return f.get() != this && f->knows_content(kind, c.hash); }))
+			list->sources.push_back({u, {}, 0, c.size});
+		else wanted.push_back(u);
+	}
+	std::sort(list->sources.begin(), list->sources.end(), [](auto const& a, auto const& b) {
+		return std::tie(a.path, a.offset) < std::tie(b.path, b.offset);
+	});
+	want_missing(job, std::move(wanted));
+	if (!list->sources.empty())
+	{
+		list->running = 2;
+		for (int i = 0; i < 2; ++i)
+			boost::asio::post(m_shared->workers, [self = shared_from_this(), list] { self->copy_some(list); });
+	}
+	place_ready();
+}
+
+void folder::want_missing(std::shared_ptr<tonic::materialiser> const& job, std::vector<std::uint32_t> wanted)
+{
+	// Other orders on other nodes, so that they have something to give each other.
+	std::vector<std::size_t> blocks((wanted.size() + chunks_per_block - 1) / chunks_per_block);
+	for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = i * chunks_per_block;
+	std::shuffle(blocks.begin(), blocks.end(), std::mt19937_64(std::random_device{}()));
+	std::vector<scheduler::want> wants;
+	wants.reserve(wanted.size());
+	std::uint64_t bytes = 0;
+	for (std::size_t const begin : blocks)
+		for (std::size_t i = begin; i < std::min(begin + chunks_per_block, wanted.size()); ++i)
+		{
+			auto const& c = job->unique(wanted[i]);
+			wants.push_back({c.hash, c.size, job->ordinal(wanted[i])});
+			bytes += c.size;
+		}
+	m_need_bytes = bytes;
+	auto const v = current();
+	if (auto const s = current_swarm()) s->want_content(v->tree.root().hash, std::move(wants));
+}
+
+void folder::copy_some(std::shared_ptr<copy_list> const& list)
+{
+	auto const kind = list->job->target().how.kind;
+	std::uint64_t done = 0;
+	std::string open_path;
+	xet::result<tonic::unique_fd> fd;
+	xet::bytes data;
+	while (done < copy_batch_bytes && !m_stop)
+	{
+		// runs of neighbours, so that two workers do not read the same file in turns
+		constexpr std::size_t run = 16;
+		std::size_t const begin = list->next.fetch_add(run);
+		for (std::size_t i = begin; i < std::min(begin + run, list->sources.size()); ++i)
+		{
+			auto const& s = list->sources[i];
+			bool ok = false;
+			if (s.path.empty())
+			{
+				for (auto const& f : m_siblings())
+				{
+					if (f.get() == this) continue;
+					auto found = f->read_content(kind, list->job->unique(s.u).hash);
+					if (!found) continue;
+					data = std::move(*found);
+					ok = true;
+					break;
+				}
+			}
+			else
+			{
+				if (s.path != open_path)
+				{
+					fd = m_fs->open_file(s.path, O_RDONLY | O_NONBLOCK);
+					open_path = s.path;
+				}
+				data.resize(s.size);
+				ok = fd && tonic::read_at(fd->get(), s.offset, data) && xet::chunk_hash(kind, data) == list->job->unique(s.u).hash;
+			}
+			done += s.size;
+			if (ok) store(list->job, s.u, data, false);
+			else
+			{
+				std::lock_guard const lock(list->mutex);
+				list->failed.push_back(s.u);
+			}
+		}
+		if (begin >= list->sources.size())
+		{
+			if (--list->running == 0 && !list->failed.empty())
+				post([this, list] {
+					std::shared_ptr<tonic::materialiser> job;
+					{
+						std::lock_guard const lock(m_mutex);
+						job = m_job;
+					}
+					if (job != list->job) return;
+					// not where they should be: everything still missing is fetched
+					std::vector<std::uint32_t> wanted;
+					for (std::uint32_t u = 0; u < job->unique_count(); ++u)
+						if (!job->has(u)) wanted.push_back(u);
+					want_missing(job, std::move(wanted));
+				});
+			return;
+		}
+	}
+	if (!m_stop) boost::asio::post(m_shared->workers, [self = shared_from_this(), list] { self->copy_some(list); });
+}
+
+// Network thread: hands the bytes to a worker.
+void folder::chunk_arrived(xet::hash32 const& hash, xet::bytes data, bool metadata, std::uint32_t peer)
+{
+	auto const shared = std::make_shared<xet::bytes>(std::move(data));
+	if (metadata) post([this, hash, shared, peer] { metadata_arrived(hash, *shared, peer); });
+	else boost::asio::post(m_shared->workers, [self = shared_from_this(), hash, shared, peer] { self->store_arrived(hash, *shared, peer); });
+}
+
+void folder::store_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer)
+{
+	std::shared_ptr<tonic::materialiser> job;
+	std::shared_ptr<swarm> s;
+	{
+		std::lock_guard const lock(m_mutex);
+		job = m_job;
+		s = m_swarm;
+	}
+	if (!s) return;
+	auto const u = job ? job->find(hash) : std::nullopt;
+	if (!u)
+	{
+		s->chunk_stored(hash, false);  // a version passed while it was on its way
+		return;
+	}
+	if (data.size() != job->unique(*u).size || xet::chunk_hash(job->target().how.kind, data) != hash)
+	{
+		++m_shared->count.verify_failures;
+		s->ban(peer, xet::cat("chunk ", xet::to_hex(hash.view()), " has other bytes"));
+		s->chunk_failed(hash);
+		return;
+	}
+	m_shared->count.chunk_bytes_in += data.size();
+	++m_shared->count.chunks_in;
+	store(job, *u, data, true);
+}
+
+void folder::store(std::shared_ptr<tonic::materialiser> job, std::uint32_t u, xet::bytes const& data, bool fetched)
+{
+	bool const new_here = !job->has(u);
+	auto const stored = job->put(u, data);
+	if (!stored)
+	{
+		post([this, job, e = stored.error()] {
+			{
+				std::lock_guard const lock(m_mutex);
+				if (m_job != job) return;
+			}
+			job_failed(e);
+		});
+		return;
+	}
+	if (!fetched) m_shared->count.chunk_bytes_local += data.size();
+	else if (new_here) m_need_bytes -= std::min<std::uint64_t>(m_need_bytes, data.size());
+	if (auto const s = current_swarm()) s->chunk_stored(job->unique(u).hash, true);
+	if (job->any_ready() && !m_placing.exchange(true))
+		post_later(placing_delay, [this] { place_ready(); });
+}
+
+void folder::job_failed(xet::error const& e)
+{
+	{
+		std::lock_guard const lock(m_mutex);
+		m_job = nullptr;
+	}
+	if (auto const s = current_swarm()) s->want_content({}, {});
+	trouble(e, retry_interval);
+}
+
+// --- into place --------------------------------------------------------------------------------------------------------
+
+void folder::place_ready()
+{
+	m_placing = false;
+	std::shared_ptr<tonic::materialiser> job;
+	{
+		std::lock_guard const lock(m_mutex);
+		job = m_job;
+	}
+	if (!job) return;
+	auto const ready = job->take_ready();
+	for (std::size_t at = 0; at < ready.size(); at += files_per_placing)
+	{
+		std::vector<std::uint32_t> const some(ready.begin() + std::ptrdiff_t(at)
+			, ready.begin() + std::ptrdiff_t(std::min(ready.size(), at + files_per_placing)));
+		auto const placed = place(some);
+		if (!placed)
+		{
+			job_failed(placed.error());
+			return;
+		}
+	}
+	if (job->files_left() == m_blocked.size()) complete();
+}
+
+xet::result<> folder::place(std::vector<std::uint32_t> const& files)
+{
+	auto report = m_job->move_into_place(files, *m_index, now_seconds());
+	if (!report) return tl::unexpected(report.error());
+	m_blocked.insert(m_blocked.end(), report->blocked.begin(), report->blocked.end());
+	if (!report->kept_aside.empty())
+	{
+		std::lock_guard const lock(m_mutex);
+		for (std::string& path : report->kept_aside)
+		{
+			m_shared->log.warning("folder ", target().name, ": a local edit is kept as ", tonic::printable(path));
+			m_local_edits.push_back(std::move(path));
+		}
+	}
+	return m_index->apply(std::move(report->files), {});
+}
+
+void folder::complete()
+{
+	auto const done = finish_tree();
+	if (!done)
+	{
+		job_failed(done.error());
+		return;
+	}
+	{
+		std::lock_guard const lock(m_mutex);
+		m_job = nullptr;
+	}
+	m_need_bytes = 0;
+	m_previous = m_target;
+	std::error_code ignored;
+	std::filesystem::remove(m_state_dir / "previous.tonic", ignored);
+	m_fs->remove_empty_dir(std::string(tonic::private_dir));
+	remember_root();
+	save();
+	auto const v = current();
+	if (v->manifest != m_target)
+	{
+		scan_soon();
+		return;
+	}
+	if (auto const s = current_swarm()) s->want_content({}, {});
+	offer_all();
+	// with a newer version on its way the folder is not in sync, whatever was just completed
+	if (!m_fetching) set_state("in-sync");
+	if (std::exchange(m_scan_again, false)) scan_soon();
+}
+
+xet::result<> folder::finish_tree()
+{
+	for (auto const step : {&folder::remove_old_files, &folder::place_blocked, &folder::remove_old_entries, &folder::place_links, &folder::place_dirs})
+	{
+		auto const done = (this->*step)();
+		if (!done) return done;
+	}
+	return {};
+}
+
+xet::result<> folder::remove_old_files()
+{
+	std::vector<std::string> removed;
+	for (std::string const& path : m_to_remove)
+	{
+		auto const* known = m_index->find(path);
+		auto const now = m_fs->look(path);
+		if (now.kind == tonic::entry_kind::file && known != nullptr && !known->stamp.same_content(now.stamp))
+		{
+			// edited since the scan
+			if (auto const kept = keep_edits_aside({path}); !kept) return kept;
+		}
+		else if (now.kind == tonic::entry_kind::file)
+			if (auto const gone = m_fs->remove_file(path); !gone) return gone;
+		removed.push_back(path);
+	}
+	m_to_remove.clear();
+	return m_index->apply({}, removed);
+}
+
+// Files whose place was a directory that is empty now, or holds things made here.
+xet::result<> folder::place_blocked()
+{
+	if (m_blocked.empty()) return {};
+	if (auto const removed = remove_old_entries(); !removed) return removed;
+	auto const blocked = std::exchange(m_blocked, {});
+	if (auto const placed = place(blocked); !placed) return placed;
+	auto const still = std::exchange(m_blocked, {});
+	for (std::uint32_t const file : still)
+		if (auto const kept = keep_edits_aside({target().files[file].path}); !kept) return kept;
+	return still.empty() ? xet::result<>() : place(still);
+}
+
+// Links and directories of the version before that are in this one no more.
+xet::result<> folder::remove_old_entries()
+{
+	if (!m_previous) return {};
+	for (tonic::link_entry const& l : m_previous->links)
+		if (!target().find_link(l.path) && m_fs->look(l.path).kind == tonic::entry_kind::link && m_fs->read_link(l.path) == l.target)
+			if (auto const gone = m_fs->remove_file(l.path); !gone) return gone;
+	for (auto d = m_previous->dirs.rbegin(); d != m_previous->dirs.rend(); ++d)
+		if (!target().find_dir(d->path)) m_fs->remove_empty_dir(d->path);
+	return {};
+}
+
+xet::result<> folder::place_links()
+{
+	for (tonic::link_entry const& l : target().links)
+	{
+		auto const now = m_fs->look(l.path);
+		if (now.kind == tonic::entry_kind::link && m_fs->read_link(l.path) == l.target)
+		{
+			if (now.stamp.mtime_ns != l.mtime_ns)
+				if (auto const set = m_fs->set_times(l.path, l.mtime_ns); !set) return set;
+			continue;
+		}
+		auto const* before = m_previous ? m_previous->find_link(l.path) : nullptr;
+		bool const ours = now.kind == tonic::entry_kind::link && before != nullptr && m_fs->read_link(l.path) == before->target;
+		if (ours)
+		{
+			if (auto const gone = m_fs->remove_file(l.path); !gone) return gone;
+		}
+		else if (now.kind != tonic::entry_kind::absent && !(now.kind == tonic::entry_kind::dir && m_fs->remove_empty_dir(l.path)))
+			if (auto const kept = keep_edits_aside({l.path}); !kept) return kept;
+		if (auto const dir = parent_of(l.path); !dir.empty())
+			if (auto const made = m_fs->make_dirs(dir); !made) return made;
+		if (auto const made = m_fs->make_link(l.path, l.target, l.mtime_ns); !made) return made;
+	}
+	return {};
+}
+
+// Last, because everything else changes directories' times. Children before their parents.
+xet::result<> folder::place_dirs()
+{
+	for (auto d = target().dirs.rbegin(); d != target().dirs.rend(); ++d)
+	{
+		auto const now = m_fs->look(d->path);
+		if (now.kind != tonic::entry_kind::dir)
+			if (auto const made = m_fs->make_dirs(d->path); !made) return made;
+		if (now.stamp.mode != d->mode)
+			if (auto const set = m_fs->set_mode(d->path, d->mode); !set) return set;
+		if (now.stamp.mtime_ns != d->mtime_ns)
+			if (auto const set = m_fs->set_times(d->path, d->mtime_ns); !set) return set;
+	}
+	return {};
+}
+
+} // namespace ut_xet

@@ -1,0 +1,43 @@
+#pragma once
+// Every limit of the plugin layer, each with its reason.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace ut_xet {
+
+// Outstanding chunk requests we accept from a peer (`reqq`): a window of the smallest chunks on a fast link.
+inline constexpr int advertised_reqq = 512;
+// A peer that has this many unanswered requests here does not read its limits: it is disconnected.
+inline constexpr int max_queued_requests = 2 * advertised_reqq;
+// What we assume of a peer that names no `reqq`.
+inline constexpr int default_reqq = 64;
+
+// Bytes asked of one peer and not yet written to disk. Covers 100 ms at 40 MB/s, and keeps memory small.
+inline constexpr std::int64_t request_window_bytes = 4 * 1024 * 1024;
+// Answers read from disk for one peer ahead of its socket.
+inline constexpr int send_watermark_bytes = 2 * 1024 * 1024;
+inline constexpr std::int64_t read_batch_bytes = 512 * 1024;
+
+// A peer that owes us chunks and sends nothing for this long is passed over.
+inline constexpr std::chrono::seconds snub_after{20};
+// Last chunks asked of one peer are asked of a second one after this.
+inline constexpr std::chrono::milliseconds endgame_after{500};
+inline constexpr std::size_t endgame_items = 64;
+// Peers that have everything are asked for chunks that partial peers have, too, only when those would need longer than this:
+// the publisher's upload is for what only it has.
+inline constexpr std::chrono::seconds common_chunks_patience{10};
+
+inline constexpr std::chrono::milliseconds have_interval{200};      // CHUNKS_ADDED deltas
+inline constexpr std::size_t max_hashes_per_message = 4096;         // 128 KiB
+inline constexpr std::uint32_t max_bitmap_bytes = 512 * 1024;       // of one FOLDER_HAVE; longer ones go in parts
+inline constexpr std::size_t max_unmapped_hashes = 200'000;         // CHUNKS_ADDED before we know the version's chunks
+inline constexpr std::size_t max_known_peers = 50;                  // addresses remembered per folder
+inline constexpr std::uint32_t max_version_chunks = 64u * 1024 * 1024;  // of a peer's bitmap: 1.5 TB of 16 KiB chunks
+inline constexpr int max_violations = 3;                            // then the peer is disconnected
+
+inline constexpr std::size_t max_control_request_bytes = 1024 * 1024;
+inline constexpr int max_control_connections = 64;
+
+} // namespace ut_xet

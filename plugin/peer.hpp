@@ -1,0 +1,78 @@
+#pragma once
+// One connection to another node: framing, the handshake's capabilities, the queue of what it asked us for, and sending
+// chunk data without copying it. Which chunks are asked of it is the swarm's business.
+//
+// Thread rule: network thread.
+
+#include "plugin/swarm.hpp"
+
+#include <deque>
+
+namespace ut_xet {
+
+class peer : public lt::peer_plugin, public std::enable_shared_from_this<peer>
+{
+public:
+	peer(std::weak_ptr<swarm> s, lt::peer_connection_handle const& pc, std::uint32_t key);
+
+	std::uint32_t key() const { return m_key; }
+	bool folder_sync() const { return m_folder_sync; }  // may be sent folder messages
+	bool heads() const { return m_heads; }              // speaks this project's extensions
+	int reqq() const { return m_reqq; }
+	std::optional<lt::tcp::endpoint> const& listens() const { return m_listens; }
+	std::string name() const;
+
+	void send(xet::wire::message const& m);
+	void send_requests(std::vector<xet::hash32> const& hashes);
+	void queue_answer(xet::wire::chunk_request const& asked);
+	// The peer broke the protocol: logged; after a few times it is disconnected.
+	void violation(std::string_view what);
+	void disconnect();
+
+	// lt::peer_plugin
+	lt::string_view type() const override { return "ut_xet"; }
+	void add_handshake(lt::entry& e) override;
+	bool on_extension_handshake(lt::bdecode_node const& handshake) override;
+	bool on_extended(int length, int msg, lt::span<char const> body) override;
+	void on_disconnect(lt::error_code const& ec) override;
+	bool can_disconnect(lt::error_code const& ec) override;
+	bool on_have(lt::piece_index_t) override { return hide_pieces(); }
+	bool on_bitfield(lt::bitfield const&) override { return hide_pieces(); }
+	bool on_have_all() override { return hide_pieces(); }
+	void tick() override;
+
+private:
+	struct answer
+	{
+		xet::wire::chunk_request asked;
+		std::shared_ptr<xet::bytes const> data;  // null: not found
+		bool metadata = false;
+	};
+
+	bool hide_pieces() const;
+	void send_frame(xet::bytes_view body);
+	void begin_frame(xet::bytes& out, std::size_t body_bytes) const;
+	void pump_answers();
+	void send_answers(std::vector<answer> const& answers);
+	void watch_buffer();
+	int buffered() const;
+
+	std::weak_ptr<swarm> m_swarm;
+	lt::bt_peer_connection_handle m_pc;
+	std::uint32_t const m_key;
+	steady::time_point const m_since = steady::now();
+	int m_remote_id = 0;  // the peer's number for ut_xet; 0 until its handshake names one
+	bool m_handshaken = false;
+	bool m_folder_sync = false;
+	bool m_heads = false;
+	int m_reqq = default_reqq;
+	std::optional<lt::tcp::endpoint> m_listens;
+	std::string m_client;
+	int m_violations = 0;
+
+	std::deque<xet::wire::chunk_request> m_queue;
+	bool m_reading = false;
+	bool m_watching = false;
+};
+
+} // namespace ut_xet

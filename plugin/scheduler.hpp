@@ -1,0 +1,144 @@
+#pragma once
+// Decides which chunk is asked of which peer. Pure logic: no sockets, no clock of its own, no disk.
+//
+// - each chunk is owned by one request at a time; the last few may be asked twice (endgame);
+// - chunks that only complete peers have are asked of them, chunks that partial peers have are asked of those, so that a
+//   publisher's upload goes into what nobody else can give;
+// - the caller's order of chunks is kept otherwise: callers shuffle it, so that nodes of one swarm differ.
+//
+// Thread rule: one thread (the network thread).
+
+#include "xet/chunker.hpp"
+
+#include "plugin/limits.hpp"
+
+#include <deque>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace ut_xet {
+
+using steady = std::chrono::steady_clock;
+
+class scheduler
+{
+public:
+	using peer_key = std::uint32_t;
+
+	struct want
+	{
+		xet::hash32 hash;
+		std::uint32_t size = 0;
+		std::uint32_t ordinal = 0;  // in the version's chunk list
+	};
+
+	// plain: a peer without this project's have messages; it is asked for anything and may say it lacks it
+	void add_peer(peer_key peer, int reqq, bool plain);
+	void remove_peer(peer_key peer);
+
+	void peer_has_all(peer_key peer, xet::hash32 const& root);
+	// bits: most significant first, for ordinals first …
+	void peer_has(peer_key peer, xet::hash32 const& root, std::uint32_t first, xet::bytes_view bits);
+	void peer_added(peer_key peer, std::vector<xet::hash32> const& hashes);
+	void peer_lacks(peer_key peer, xet::hash32 const& hash);
+	// The peer said it has all of that version.
+	bool has_all(peer_key peer, xet::hash32 const& root) const;
+
+	// Replace what is wanted. Metadata goes first. root names the version both belong to.
+	void set_metadata(xet::hash32 const& root, xet::chunk_list const& chunks);
+	void set_content(xet::hash32 const& root, std::vector<want> wants);
+
+	// Chunks to ask the peer for now; they count as asked.
+	std::vector<xet::hash32> pick(peer_key peer, steady::time_point now);
+
+	enum class verdict
+	{
+		unasked,    // nobody asked this peer for it
+		wanted,     // take it; say done or failed later
+		duplicate,  // asked, but not needed any more
+	};
+	verdict arrived(peer_key peer, xet::hash32 const& hash, std::uint32_t size, steady::time_point now);
+	void done(xet::hash32 const& hash);    // verified and stored, whoever brought it
+	void failed(xet::hash32 const& hash);  // could not be used: wanted again
+
+	// Takes chunks back from peers that went silent. True when somebody else may now be asked.
+	bool expire(steady::time_point now);
+
+	bool is_metadata(xet::hash32 const& hash) const { return m_metadata.index.contains(hash); }
+	bool idle() const { return m_metadata.open == 0 && m_content.open == 0; }
+	std::size_t content_open() const { return m_content.open; }
+	std::size_t outstanding(peer_key peer) const;
+
+private:
+	enum class state : std::uint8_t { pending, asked, working, done };
+
+	struct item
+	{
+		want what;
+		state at = state::pending;
+		peer_key owner = 0;
+		std::uint16_t partial_holders = 0;
+		steady::time_point since;
+	};
+
+	struct pool
+	{
+		xet::hash32 root;
+		std::vector<item> items;
+		std::unordered_map<xet::hash32, std::uint32_t> index;
+		std::vector<std::uint32_t> next;        // i → first index ≥ i that may be pending (path compressed)
+		std::deque<std::uint32_t> returned;     // pending again after having been asked for
+		std::size_t open = 0;                   // items not done
+		std::size_t pending = 0;
+		std::int64_t pending_bytes = 0;
+
+		std::uint32_t next_pending(std::uint32_t i);
+		item* find(xet::hash32 const& h);
+	};
+
+	struct request
+	{
+		std::uint32_t size;
+		steady::time_point since;
+		bool expired = false;
+	};
+
+	struct peer
+	{
+		int reqq = default_reqq;
+		bool plain = false;
+		xet::hash32 root;
+		bool all = false;
+		std::vector<bool> bits;
+		std::unordered_set<xet::hash32> unmapped;  // said to have, before we knew the version's chunks
+		std::unordered_set<xet::hash32> lacks;
+		std::unordered_map<xet::hash32, request> asked;
+		std::int64_t window = 0;  // bytes asked or in work
+		std::uint32_t cursor = 0;
+		std::uint64_t exhausted_at = 0;  // the epoch in which nothing was found for it
+		steady::time_point last_data{};
+		bool snubbed = false;
+	};
+
+	bool has(peer const& p, pool const& from, item const& i, bool metadata) const;
+	std::uint32_t next_for(peer& p, pool& from, bool metadata, steady::time_point now);
+	std::uint32_t endgame_for(peer const& p, pool& from, bool metadata, steady::time_point now) const;
+	void ask(peer_key key, peer& p, pool& from, std::uint32_t i, steady::time_point now);
+	void give_back(pool& from, std::uint32_t i);
+	void count_holder(peer const& p, int change);
+	void map_added(peer& p);
+	bool may_ask_common(steady::time_point now) const;
+	void fill(pool& into, xet::hash32 const& root, std::vector<want> wants);
+	void release(xet::hash32 const& hash, state to);
+
+	std::unordered_map<peer_key, peer> m_peers;
+	pool m_metadata, m_content;
+	bool m_out_of_time = false;  // the last search stopped before it had seen everything
+	std::uint64_t m_epoch = 1;  // grows when a peer that found nothing may find something
+	steady::time_point m_partial_data{};
+	double m_partial_rate = 0;  // bytes a second from partial peers, smoothed
+	steady::time_point m_rate_since{};
+	std::int64_t m_rate_bytes = 0;
+};
+
+} // namespace ut_xet

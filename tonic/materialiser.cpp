@@ -1,0 +1,345 @@
+#include "tonic/materialiser.hpp"
+
+#include "tonic/path_rules.hpp"
+
+#include <algorithm>
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace tonic {
+
+using xet::errc;
+using xet::fail;
+
+namespace {
+
+constexpr std::uint32_t none = UINT32_MAX;
+constexpr std::size_t max_open_partials = 64;
+// From this many files on, syncing the whole file system once is cheaper than one journal commit per file.
+constexpr std::size_t sync_all_from = 8;
+
+bool all_zero(xet::bytes_view data)
+{
+	return data.empty() || (data[0] == 0 && std::memcmp(data.data(), data.data() + 1, data.size() - 1) == 0);
+}
+
+} // namespace
+
+materialiser::materialiser(folder_fs fs, std::shared_ptr<manifest const> target, std::shared_ptr<manifest const> previous
+	, std::vector<std::uint32_t> build)
+	: m_fs(std::move(fs))
+	, m_target(std::move(target))
+	, m_previous(std::move(previous))
+	, m_build(std::move(build))
+	, m_partials(m_build.size())
+	, m_next_same(m_target->chunks.size(), none)
+	, m_offset(m_target->chunks.size(), 0)
+{
+	for (std::size_t position = 0; position < m_build.size(); ++position)
+	{
+		file_entry const& f = m_target->files[m_build[position]];
+		m_partials[position].chunks_left = f.chunk_count;
+		std::uint64_t offset = 0;
+		for (std::uint32_t o = f.first_chunk; o < f.first_chunk + f.chunk_count; ++o)
+		{
+			m_offset[o] = offset;
+			offset += m_target->chunks[o].size;
+			auto const [i, fresh] = m_by_hash.try_emplace(m_target->chunks[o].hash, std::uint32_t(m_uniques.size()));
+			if (fresh)
+			{
+				m_uniques.push_back(o);
+				continue;
+			}
+			// behind the first: the order of the others does not matter
+			std::uint32_t const first = m_uniques[i->second];
+			m_next_same[o] = m_next_same[first];
+			m_next_same[first] = o;
+		}
+		if (f.chunk_count == 0) m_ready.push_back(m_build[position]);
+	}
+	m_state = std::vector<std::atomic<std::uint8_t>>(m_uniques.size());
+	m_files_left = m_build.size();
+}
+
+materialiser::~materialiser() = default;
+
+std::optional<std::uint32_t> materialiser::find(xet::hash32 const& h) const
+{
+	auto const i = m_by_hash.find(h);
+	if (i == m_by_hash.end()) return std::nullopt;
+	return i->second;
+}
+
+std::string materialiser::partial_path(std::uint32_t file) const
+{
+	file_entry const& f = m_target->files[file];
+	// path and content together, so that another version of the file never goes on in this one's partial file
+	std::string key = f.path;
+	key.push_back('\0');
+	key += xet::as_text(f.hash.view());
+	auto const name = xet::chunk_hash(xet::hash_kind::sha256, xet::as_bytes(key));
+	return xet::cat(private_dir, "/", xet::to_hex(name.view().first(16)), ".partial");
+}
+
+std::size_t materialiser::build_position(std::uint32_t ordinal) const
+{
+	auto const i = std::upper_bound(m_build.begin(), m_build.end(), ordinal
+		, [&](std::uint32_t o, std::uint32_t file) { return o < m_target->files[file].first_chunk; });
+	// files without chunks share their first_chunk with the next file: step back over them
+	auto p = std::size_t(i - m_build.begin()) - 1;
+	while (m_target->files[m_build[p]].chunk_count == 0) --p;
+	return p;
+}
+
+xet::result<std::shared_ptr<unique_fd>> materialiser::open_partial(std::size_t position) const
+{
+	std::lock_guard const lock(m_mutex);
+	for (auto i = m_fds.begin(); i != m_fds.end(); ++i)
+	{
+		if (i->first != position) continue;
+		m_fds.splice(m_fds.begin(), m_fds, i);
+		return m_fds.front().second;
+	}
+	std::uint32_t const file = m_build[position];
+	auto fd = m_fs.open_file(partial_path(file), O_RDWR | O_CREAT, 0600);
+	if (!fd) return tl::unexpected(fd.error());
+	auto shared = std::make_shared<unique_fd>(std::move(*fd));
+	file_entry const& f = m_target->files[file];
+	if (f.chunk_count > 1 && ::ftruncate(shared->get(), off_t(f.size)) != 0)
+		return fail(errno == ENOSPC ? errc::no_space : errc::io, "cannot make room for ", printable(f.path), ": ", std::strerror(errno));
+	m_fds.emplace_front(position, shared);
+	if (m_fds.size() > max_open_partials) m_fds.pop_back();
+	return shared;
+}
+
+void materialiser::forget_fd(std::size_t position) const
+{
+	std::lock_guard const lock(m_mutex);
+	m_fds.remove_if([&](auto const& entry) { return entry.first == position; });
+}
+
+xet::result<> materialiser::remove_foreign_partials()
+{
+	std::unordered_set<std::string> ours;
+	for (std::uint32_t const file : m_build) ours.insert(partial_path(file));
+	std::error_code ec;
+	for (auto const& entry : std::filesystem::directory_iterator(m_fs.root() / private_dir, ec))
+	{
+		std::string const path = xet::cat(private_dir, "/", entry.path().filename().string());
+		if (!path.ends_with(".partial") || ours.contains(path)) continue;
+		auto const gone = m_fs.remove_file(path);
+		if (!gone) return gone;
+	}
+	return {};
+}
+
+xet::result<> materialiser::recover(std::atomic<bool> const& stop)
+{
+	if (m_build.empty()) return remove_foreign_partials();
+	auto made = m_fs.make_dirs(std::string(private_dir));
+	if (!made) return made;
+	auto cleaned = remove_foreign_partials();
+	if (!cleaned) return cleaned;
+
+	std::unordered_set<std::string> there;
+	std::error_code ec;
+	for (auto const& entry : std::filesystem::directory_iterator(m_fs.root() / private_dir, ec))
+		there.insert(entry.path().filename().string());
+	if (there.empty()) return {};
+	xet::bytes buffer;
+	for (std::size_t position = 0; position < m_build.size(); ++position)
+	{
+		std::string const name = partial_path(m_build[position]).substr(private_dir.size() + 1);
+		if (!there.contains(name)) continue;
+		auto const ok = recover_file(position, stop, buffer);
+		if (!ok) return ok;
+	}
+	return {};
+}
+
+xet::result<> materialiser::recover_file(std::size_t position, std::atomic<bool> const& stop, xet::bytes& buffer)
+{
+	m_partials[position].existed = true;
+	auto fd = open_partial(position);
+	if (!fd) return tl::unexpected(fd.error());
+	file_entry const& f = m_target->files[m_build[position]];
+	for (std::uint32_t o = f.first_chunk; o < f.first_chunk + f.chunk_count; ++o)
+	{
+		if (stop) return fail(errc::cancelled, "stopped");
+		xet::chunk_ref const& c = m_target->chunks[o];
+		std::uint32_t const u = m_by_hash.at(c.hash);
+		if (has(u)) continue;
+		// holes are what was never written: passed over without reading; a chunk of zeros comes from elsewhere at no cost
+		off_t const data = ::lseek((*fd)->get(), off_t(m_offset[o]), SEEK_DATA);
+		if (data < 0 || std::uint64_t(data) >= m_offset[o] + c.size) continue;
+		buffer.resize(c.size);
+		if (!read_at((*fd)->get(), m_offset[o], buffer) || xet::chunk_hash(m_target->how.kind, buffer) != c.hash) continue;
+		// put writes it to this place again, too: seldom, and simpler than knowing which places hold it
+		auto const ok = put(u, buffer);
+		if (!ok) return ok;
+	}
+	return {};
+}
+
+std::uint64_t materialiser::bytes_to_write() const
+{
+	std::uint64_t total = 0;
+	xet::bytes const zeros(m_target->how.cut.max_bytes, 0);
+	auto const zero_hash = xet::chunk_hash(m_target->how.kind, zeros);
+	for (std::uint32_t const file : m_build)
+		for (xet::chunk_ref const& c : m_target->chunks_of(m_target->files[file]))
+			if (!has(m_by_hash.at(c.hash)) && c.hash != zero_hash) total += c.size;
+	return total;
+}
+
+xet::result<> materialiser::put(std::uint32_t u, xet::bytes_view data)
+{
+	std::uint8_t expected = missing;
+	if (!m_state[u].compare_exchange_strong(expected, writing)) return {};
+	bool const zeros = all_zero(data);
+	for (std::uint32_t o = m_uniques[u]; o != none; o = m_next_same[o])
+	{
+		std::size_t const position = build_position(o);
+		bool const whole_file = m_target->files[m_build[position]].chunk_count == 1;
+		if (zeros && !whole_file && !m_partials[position].existed) continue;  // a fresh partial file is a hole
+		auto fd = open_partial(position);
+		xet::result<> written;
+		if (!fd) written = tl::unexpected(fd.error());
+		else written = write_at((*fd)->get(), m_offset[o], data, m_target->files[m_build[position]].path);
+		if (!written)
+		{
+			m_state[u] = missing;
+			return written;
+		}
+	}
+	m_state[u].store(had, std::memory_order_release);
+	for (std::uint32_t o = m_uniques[u]; o != none; o = m_next_same[o]) chunk_done(build_position(o));
+	return {};
+}
+
+void materialiser::chunk_done(std::size_t position)
+{
+	if (--m_partials[position].chunks_left != 0) return;
+	// a file of nothing but zeros was never opened: it has to exist before it can be moved
+	auto const exists = open_partial(position);
+	forget_fd(position);
+	std::lock_guard const lock(m_mutex);
+	m_ready.push_back(m_build[position]);
+}
+
+bool materialiser::read(std::uint32_t u, xet::bytes& out) const
+{
+	if (!has(u)) return false;
+	std::uint32_t const o = m_uniques[u];
+	out.resize(m_target->chunks[o].size);
+	file_entry const& f = m_target->files[m_build[build_position(o)]];
+	auto fd = m_fs.open_file(partial_path(std::uint32_t(&f - m_target->files.data())), O_RDONLY);
+	if (!fd) fd = m_fs.open_file(f.path, O_RDONLY);  // moved into place meanwhile
+	return fd && read_at(fd->get(), m_offset[o], out);
+}
+
+std::vector<std::uint32_t> materialiser::take_ready()
+{
+	std::lock_guard const lock(m_mutex);
+	return std::exchange(m_ready, {});
+}
+
+bool materialiser::any_ready() const
+{
+	std::lock_guard const lock(m_mutex);
+	return !m_ready.empty();
+}
+
+xet::result<> materialiser::sync(std::vector<std::uint32_t> const& files)
+{
+	std::vector<unique_fd> fds;
+	for (std::uint32_t const file : files)
+	{
+		file_entry const& f = m_target->files[file];
+		auto fd = m_fs.open_file(partial_path(file), O_RDWR | O_CREAT, 0600);
+		if (!fd) return tl::unexpected(fd.error());
+		timespec const times[2] = {{0, UTIME_OMIT}, {time_t(f.mtime_ns / 1'000'000'000), long(f.mtime_ns % 1'000'000'000)}};
+		if (::fchmod(fd->get(), f.mode) != 0 || ::futimens(fd->get(), times) != 0)
+			return fail(errc::io, "cannot set mode and time of ", printable(f.path), ": ", std::strerror(errno));
+		if (files.size() < sync_all_from && ::fdatasync(fd->get()) != 0)
+			return fail(errc::io, "cannot sync ", printable(f.path), ": ", std::strerror(errno));
+		if (fds.empty()) fds.push_back(std::move(*fd));
+	}
+	if (files.size() >= sync_all_from && ::syncfs(fds.front().get()) != 0)
+		return fail(errc::io, "cannot sync the file system of ", m_fs.root().string(), ": ", std::strerror(errno));
+	return {};
+}
+
+xet::result<bool> materialiser::clear_way(std::string const& path, local_index const& index, std::int64_t now_seconds, placed& report)
+{
+	auto const now = m_fs.look(path);
+	switch (now.kind)
+	{
+		case entry_kind::absent: return true;
+		case entry_kind::dir: return m_fs.remove_empty_dir(path);
+		case entry_kind::file:
+		{
+			local_file const* known = index.find(path);
+			if (known != nullptr && known->published && known->stamp.same_content(now.stamp)) return true;
+			break;
+		}
+		case entry_kind::link:
+		{
+			link_entry const* known = m_previous ? m_previous->find_link(path) : nullptr;
+			if (known != nullptr && known->target == m_fs.read_link(path)) return true;
+			break;
+		}
+		case entry_kind::other: break;
+	}
+	auto const aside = m_fs.keep_aside(path, now_seconds);
+	if (!aside) return tl::unexpected(aside.error());
+	report.kept_aside.push_back(*aside);
+	return true;
+}
+
+xet::result<materialiser::placed> materialiser::move_into_place(
+	std::vector<std::uint32_t> const& files, local_index const& index, std::int64_t now_seconds)
+{
+	placed report;
+	auto const synced = sync(files);
+	if (!synced) return tl::unexpected(synced.error());
+	std::string last_dir;
+	for (std::uint32_t const file : files)
+	{
+		file_entry const& f = m_target->files[file];
+		std::string const dir = f.path.substr(0, f.path.rfind('/') == std::string::npos ? 0 : f.path.rfind('/'));
+		if (!dir.empty() && dir != last_dir)
+		{
+			auto const made = m_fs.make_dirs(dir);
+			if (!made && made.error().code != errc::refused) return tl::unexpected(made.error());
+			if (!made)
+			{
+				report.blocked.push_back(file);
+				continue;
+			}
+			last_dir = dir;
+		}
+		auto const clear = clear_way(f.path, index, now_seconds, report);
+		if (!clear) return tl::unexpected(clear.error());
+		if (!*clear)
+		{
+			report.blocked.push_back(file);
+			continue;
+		}
+		auto moved = m_fs.rename(partial_path(file), f.path);
+		if (!moved && moved.error().code == errc::not_found)
+		{
+			// handed in a second time after an error further down the list: it is in place already
+			if (m_fs.look(f.path).kind == entry_kind::file) moved = {};
+		}
+		if (!moved) return tl::unexpected(moved.error());
+		auto const chunks = m_target->chunks_of(f);
+		report.files.push_back({f.path, m_fs.look(f.path).stamp, f.hash
+			, std::make_shared<xet::chunk_list const>(chunks.begin(), chunks.end()), true});
+		--m_files_left;
+	}
+	return report;
+}
+
+} // namespace tonic

@@ -1,0 +1,33 @@
+#pragma once
+// What has to be done to a folder's files on this disk so that they become a version. Pure functions.
+
+#include "tonic/scan.hpp"
+
+namespace tonic {
+
+struct folder_plan
+{
+	struct move
+	{
+		std::string from;
+		std::uint32_t file;  // index into the version's files
+	};
+
+	std::vector<std::uint32_t> build;     // files whose content has to be put together from chunks
+	std::vector<move> moves;              // content already here, under a path the version no longer has
+	std::vector<std::uint32_t> touch;     // content right; mode or time differ
+	std::vector<std::string> keep_aside;  // edited here, and the version has or had something else at this path
+	std::vector<std::string> remove;      // published once, not in the version
+	std::vector<std::string> extra;       // made here, never published: left alone
+
+	bool nothing_to_do() const
+	{
+		return build.empty() && moves.empty() && touch.empty() && keep_aside.empty() && remove.empty();
+	}
+};
+
+// local: every file with its published flag set where its content is, or was, that of a published version.
+// previous: the version this folder followed before, or null.
+folder_plan make_plan(manifest const& target, manifest const* previous, std::vector<local_file> const& local);
+
+} // namespace tonic
