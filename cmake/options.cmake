@@ -31,6 +31,10 @@ set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
 add_compile_options(-fPIC)
 
 if(UT_XET_SANITIZE)
+	if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+		# instrumented code of the standard library looks uninitialised to GCC
+		add_compile_options(-Wno-maybe-uninitialized)
+	endif()
 	add_compile_options(-fsanitize=${UT_XET_SANITIZE} -fno-sanitize-recover=all)
 	add_link_options(-fsanitize=${UT_XET_SANITIZE})
 endif()

@@ -1,6 +1,7 @@
 #include "tonic/folder_fs.hpp"
 
 #include "tonic/path_rules.hpp"
+#include "tonic/tree_walk.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -310,17 +311,6 @@ xet::result<> write_at(int fd, std::uint64_t offset, xet::bytes_view data, std::
 		offset += std::uint64_t(n);
 	}
 	return {};
-}
-
-file_stamp stamp_of(struct ::stat const& st)
-{
-	return {
-		.size = std::uint64_t(st.st_size),
-		.mtime_ns = std::int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec,
-		.ctime_ns = std::int64_t(st.st_ctim.tv_sec) * 1'000'000'000 + st.st_ctim.tv_nsec,
-		.inode = st.st_ino,
-		.mode = st.st_mode & 0777,
-	};
 }
 
 } // namespace tonic

@@ -7,7 +7,6 @@
 #include "tonic/scan.hpp"
 
 #include <optional>
-#include <sys/stat.h>
 
 namespace tonic {
 
@@ -82,7 +81,5 @@ bool is_kept_aside(std::string_view path);
 // Reads exactly buffer.size() bytes at offset. False on a short read or an error.
 bool read_at(int fd, std::uint64_t offset, std::span<std::uint8_t> buffer);
 xet::result<> write_at(int fd, std::uint64_t offset, xet::bytes_view data, std::string_view name);
-
-file_stamp stamp_of(struct ::stat const& st);
 
 } // namespace tonic
