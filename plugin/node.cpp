@@ -122,8 +122,12 @@ void node::stop()
 	if (m_stopped.exchange(true)) return;
 	if (m_control) m_control->stop();
 	for (auto const& f : folders()) f->stop();
-	m_shared->jobs.join();
-	m_shared->workers.join();
+	// what waits (timers, queued chunks) is dropped; what runs ends first
+	for (auto* pool : {&m_shared->jobs, &m_shared->workers})
+	{
+		pool->stop();
+		pool->join();
+	}
 }
 
 void node::session_ends()

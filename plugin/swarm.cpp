@@ -59,7 +59,12 @@ swarm::~swarm() = default;
 void swarm::attach(std::shared_ptr<folder> f)
 {
 	m_folder = std::move(f);
-	for (auto const& [key, p] : m_peers) introduce(*p);
+	for (auto const& [key, p] : m_peers)
+	{
+		introduce(*p);
+		// what they said before this torrent was known to carry a folder is asked for again
+		if (p->folder_sync()) p->send(xet::wire::version_request{m_folder->id()});
+	}
 }
 
 void swarm::detach()
@@ -393,7 +398,11 @@ void swarm::on_message(peer& p, xet::wire::chunk_error const& m)
 
 void swarm::on_message(peer& p, xet::wire::version_request const& m)
 {
-	if (m_folder && m_version && m.id == m_folder->id()) p.send(xet::wire::version_response{m.id, m_version->ref});
+	if (!m_folder || !m_version || m.id != m_folder->id()) return;
+	p.send(xet::wire::version_response{m.id, m_version->ref});
+	if (!p.heads()) return;
+	if (m_version->head) p.send(*m_version->head);
+	send_have(p);
 }
 
 void swarm::on_message(peer& p, xet::wire::mode_request const& m)

@@ -125,7 +125,7 @@ int run(arguments& a)
 	auto const magnet = tonic::magnet_link(carrier.info_hash, a.name, a.trackers);
 	auto const link = tonic::tonic_link(info, a.trackers);
 	if (a.as_json)
-		std::cout << nlohmann::json{{"folder", m->folder}, {"name", a.name}, {"infohash", carrier.info_hash}, {"magnet", magnet}, {"link", link}
+		std::cout << nlohmann::ordered_json{{"folder", m->folder}, {"name", a.name}, {"infohash", carrier.info_hash}, {"magnet", magnet}, {"link", link}
 			, {"torrent", std::filesystem::absolute(a.torrent).string()}, {"tonic", std::filesystem::absolute(a.out).string()}
 			, {"files", m->files.size()}, {"bytes", m->total_bytes()}, {"chunks", m->chunks.size()}}
 				.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;

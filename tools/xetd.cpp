@@ -161,7 +161,7 @@ int run(arguments const& a)
 	if (auto const saved = tonic::write_file_atomically(a.data / "port", std::to_string(port) + "\n"); !saved)
 		log_line(1, saved.error().message);
 
-	nlohmann::json const ready{{"ready", true}, {"port", port}, {"control", node->control_path().string()}, {"node", node->id()}};
+	nlohmann::ordered_json const ready{{"ready", true}, {"port", port}, {"control", node->control_path().string()}, {"node", node->id()}};
 	std::cout << ready.dump() << std::endl;
 
 	for (;;)

@@ -8,7 +8,7 @@
 
 namespace ut_xet {
 
-using json = nlohmann::json;
+using json = nlohmann::ordered_json;  // keys as they are documented
 using xet::errc;
 using xet::fail;
 using namespace std::chrono_literals;

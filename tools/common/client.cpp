@@ -7,7 +7,7 @@
 
 namespace tools {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 using xet::errc;
 using xet::fail;
 

@@ -11,7 +11,7 @@ namespace tools {
 
 // Sends one request to the node of data_dir and returns its result. on_event sees every {"event":…} line before that.
 // Errors: not_found with a line that says how to start a node when none runs; otherwise the node's own.
-xet::result<nlohmann::json> ask_node(std::filesystem::path const& data_dir, nlohmann::json const& request
-	, std::function<void(nlohmann::json const&)> const& on_event = {});
+xet::result<nlohmann::ordered_json> ask_node(std::filesystem::path const& data_dir, nlohmann::ordered_json const& request
+	, std::function<void(nlohmann::ordered_json const&)> const& on_event = {});
 
 } // namespace tools

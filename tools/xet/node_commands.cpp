@@ -11,7 +11,7 @@
 
 namespace tools {
 
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 namespace {
 

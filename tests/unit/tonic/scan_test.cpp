@@ -339,6 +339,27 @@ TEST(scan, files_that_vanish_or_change_kind_before_they_are_read)
 	EXPECT_TRUE(r.refused.empty());
 }
 
+// The same for directories: known() runs between the listing of a directory and the opening of those in it.
+TEST(scan, a_directory_that_becomes_a_link_or_vanishes_before_it_is_opened)
+{
+	temp_dir dir, outside;
+	write_text(outside / "secret", "s");
+	write_text(dir / "a", "x");
+	fs::create_directories(dir / "swapped");
+	fs::create_directories(dir / "gone");
+	auto o = options_with();
+	o.known = [&](std::string_view) -> local_file const* {
+		fs::remove_all(dir / "gone");
+		fs::remove(dir / "swapped");
+		fs::create_directory_symlink(outside.path(), dir / "swapped");
+		return nullptr;
+	};
+	auto const r = scanned(dir, o);
+	EXPECT_EQ(paths_of(r.files), paths{"a"});
+	EXPECT_TRUE(r.dirs.empty());
+	EXPECT_EQ(r.unstable, paths{"swapped"});
+}
+
 TEST(scan, a_file_that_changes_while_it_is_read_is_unstable)
 {
 	temp_dir dir;

@@ -279,6 +279,7 @@ TEST(tonic_file, bencoding_that_is_not_canonical_is_refused)
 		, {"9:sync_modei0e", "9:sync_modei-1e"}, {"4:sizei5e", "4:sizei9223372036854775808e"}, {"4:sizei5e", "4:sizei18446744073709551621e"}})
 		EXPECT_FALSE(decode_tonic(resigned(replaced(whole, from, to), key))) << to;
 	EXPECT_TRUE(decode_tonic(resigned(replaced(whole, "3:seqi7e", "3:seqi8e"), key)));
+	for (auto const* more : {"e", "x", "\n", "de"}) EXPECT_FALSE(decode_tonic(resigned(whole + more, key))) << "trailing bytes";
 }
 
 TEST(tonic_file, unknown_keys_are_ignored)
