@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fcntl.h>
+#include <malloc.h>
 
 namespace ut_xet {
 
@@ -606,6 +607,8 @@ xet::result<> folder::take_version(tonic::manifest manifest, std::string_view da
 		std::lock_guard const lock(m_mutex);
 		m_version = std::move(*v);
 	}
+	// a large folder's old and new metadata leave the heap full of holes
+	::malloc_trim(0);
 	save();
 	return {};
 }

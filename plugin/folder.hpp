@@ -60,6 +60,7 @@ public:
 
 	std::string const& id() const { return m_id; }
 	std::string hash_algorithm() const;
+	bool publishes() const { return record().role == folder_role::publisher; }
 	folder_record record() const;
 	folder_status status() const;
 	std::string why(std::string const& path) const;

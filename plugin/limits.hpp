@@ -25,8 +25,8 @@ inline constexpr std::chrono::seconds snub_after{20};
 // Last chunks asked of one peer are asked of a second one after this.
 inline constexpr std::chrono::milliseconds endgame_after{500};
 inline constexpr std::size_t endgame_items = 64;
-// Peers that have everything are asked for chunks that partial peers have, too, only when those would need longer than this:
-// the publisher's upload is for what only it has.
+// The publisher is asked for chunks that others have, too, only when those would need longer than this: its upload is for
+// what only it has.
 inline constexpr std::chrono::seconds common_chunks_patience{10};
 
 inline constexpr std::chrono::milliseconds have_interval{200};      // CHUNKS_ADDED deltas

@@ -200,7 +200,7 @@ xet::result<> node::load_folders()
 	return {};
 }
 
-xet::result<std::shared_ptr<folder>> node::open_folder(folder_record record, bool)
+xet::result<std::shared_ptr<folder>> node::open_folder(folder_record record)
 {
 	std::string const id = record.carrier.folder, info_hash = record.info_hash;
 	auto const siblings = [weak = weak_from_this()] {
@@ -605,6 +605,8 @@ void node::load_joins()
 			std::string const info_hash = join.link.info_hash;
 			{
 				std::lock_guard const lock(m_mutex);
+				// killed between becoming a folder and being struck off this list
+				if (m_by_info_hash.contains(info_hash)) continue;
 				m_joins[info_hash] = join;
 			}
 			add_magnet(info_hash, join);

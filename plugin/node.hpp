@@ -87,7 +87,7 @@ private:
 	xet::result<> load_folders();
 	void load_joins();
 	void save_joins() const;
-	xet::result<std::shared_ptr<folder>> open_folder(folder_record record, bool adopt_nothing_else = false);
+	xet::result<std::shared_ptr<folder>> open_folder(folder_record record);
 	xet::result<> add_carrier(folder const& f);
 	void add_magnet(std::string const& info_hash, pending_join const& join);
 	void carrier_known(std::shared_ptr<swarm> s, std::string const& info_section);

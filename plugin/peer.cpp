@@ -68,7 +68,11 @@ void peer::add_handshake(lt::entry& e)
 	x["supports_bloom_filters"] = 0;
 	x["heads"] = 1;
 	x["reqq"] = advertised_reqq;
-	if (auto const f = s->attached()) x["hash_algorithm"] = std::string(f->hash_algorithm());
+	if (auto const f = s->attached())
+	{
+		x["hash_algorithm"] = std::string(f->hash_algorithm());
+		if (f->publishes()) x["origin"] = 1;
+	}
 	// libtorrent drops links between nodes that both say they only upload; ours have much to say to each other
 	if (s->carrier_complete()) e.dict().erase("upload_only");
 }
@@ -89,6 +93,7 @@ bool peer::on_extension_handshake(lt::bdecode_node const& handshake)
 	{
 		m_folder_sync = x.dict_find_int_value("supports_folder_sync", 0) != 0;
 		m_heads = m_folder_sync && x.dict_find_int_value("heads", 0) != 0;
+		m_origin = m_heads && x.dict_find_int_value("origin", 0) != 0;
 		m_reqq = int(std::clamp<std::int64_t>(x.dict_find_int_value("reqq", default_reqq), 1, advertised_reqq));
 	}
 	m_client = std::string(handshake.dict_find_string_value("v").substr(0, 64));

@@ -18,6 +18,7 @@ public:
 	std::uint32_t key() const { return m_key; }
 	bool folder_sync() const { return m_folder_sync; }  // may be sent folder messages
 	bool heads() const { return m_heads; }              // speaks this project's extensions
+	bool origin() const { return m_origin; }            // says it publishes the folder
 	int reqq() const { return m_reqq; }
 	std::optional<lt::tcp::endpoint> const& listens() const { return m_listens; }
 	std::string name() const;
@@ -65,6 +66,7 @@ private:
 	bool m_handshaken = false;
 	bool m_folder_sync = false;
 	bool m_heads = false;
+	bool m_origin = false;
 	int m_reqq = default_reqq;
 	std::optional<lt::tcp::endpoint> m_listens;
 	std::string m_client;

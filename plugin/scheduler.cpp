@@ -32,11 +32,12 @@ scheduler::item* scheduler::pool::find(xet::hash32 const& h)
 	return i == index.end() ? nullptr : &items[i->second];
 }
 
-void scheduler::add_peer(peer_key key, int reqq, bool plain)
+void scheduler::add_peer(peer_key key, int reqq, bool plain, bool origin)
 {
 	peer& p = m_peers[key];
 	p.reqq = std::clamp(reqq, 1, advertised_reqq);
 	p.plain = plain;
+	p.origin = origin;
 	++m_epoch;
 }
 
@@ -61,7 +62,7 @@ void scheduler::remove_peer(peer_key key)
 
 void scheduler::count_holder(peer const& p, int change)
 {
-	if (p.plain || p.all || p.root != m_content.root) return;
+	if (p.plain || p.origin || p.all || p.root != m_content.root) return;
 	for (item& i : m_content.items)
 		if (i.what.ordinal < p.bits.size() && p.bits[i.what.ordinal])
 			i.partial_holders = std::uint16_t(int(i.partial_holders) + change);
@@ -78,7 +79,14 @@ void scheduler::peer_has_all(peer_key key, xet::hash32 const& root)
 	p.bits.clear();
 	p.unmapped.clear();
 	p.lacks.clear();
+	expect_others(p);
 	++m_epoch;
+}
+
+// A peer that just offered something gets a moment to show how fast it is.
+void scheduler::expect_others(peer const& p)
+{
+	if (!p.origin) m_others_data = std::max(m_others_data, steady::now());
 }
 
 void scheduler::peer_has(peer_key key, xet::hash32 const& root, std::uint32_t first, xet::bytes_view bits)
@@ -100,6 +108,7 @@ void scheduler::peer_has(peer_key key, xet::hash32 const& root, std::uint32_t fi
 	for (std::size_t b = 0; b < bits.size() * 8; ++b)
 		if (bits[b / 8] & (0x80 >> (b % 8))) p.bits[first + b] = true;
 	count_holder(p, +1);
+	expect_others(p);
 	++m_epoch;
 }
 
@@ -120,7 +129,7 @@ void scheduler::peer_added(peer_key key, std::vector<xet::hash32> const& hashes)
 // Turns hashes into bits once the version they belong to is known.
 void scheduler::map_added(peer& p)
 {
-	if (p.root != m_content.root) return;
+	if (p.root != m_content.root || p.origin) return;
 	for (xet::hash32 const& h : p.unmapped)
 	{
 		item* const it = m_content.find(h);
@@ -220,17 +229,27 @@ bool scheduler::has(peer const& p, pool const& from, item const& i, bool metadat
 	return metadata || p.all || (i.what.ordinal < p.bits.size() && p.bits[i.what.ordinal]);
 }
 
-bool scheduler::may_ask_common(steady::time_point now) const
+bool scheduler::others_keep_up(steady::time_point now) const
 {
 	using namespace std::chrono_literals;
-	if (now - m_partial_data > 2s) return true;
-	return double(m_content.pending_bytes) > m_partial_rate * double(common_chunks_patience.count());
+	if (now - m_others_data > 2s) return false;
+	// nothing came yet from somebody who only just offered it
+	if (m_others_rate == 0) return true;
+	return double(m_content.pending_bytes) < m_others_rate * double(common_chunks_patience.count());
+}
+
+bool scheduler::complete_others() const
+{
+	for (auto const& [key, p] : m_peers)
+		if (p.all && !p.origin && !p.plain && !p.snubbed && p.root == m_content.root) return true;
+	return false;
 }
 
 std::uint32_t scheduler::next_for(peer& p, pool& from, bool metadata, steady::time_point now)
 {
 	if (from.pending == 0) return none;
-	bool const only_rare = !metadata && p.all && !may_ask_common(now);
+	bool const only_rare = !metadata && p.origin && others_keep_up(now);
+	if (only_rare && complete_others()) return none;
 	auto const fits = [&](item const& i) { return has(p, from, i, metadata) && !(only_rare && i.partial_holders > 0); };
 
 	int looked = 0;
@@ -352,14 +371,14 @@ scheduler::verdict scheduler::arrived(peer_key key, xet::hash32 const& hash, std
 	p.last_data = now;
 	p.snubbed = false;
 
-	if (!p.all && !p.plain)
+	if (!p.origin && !p.plain)
 	{
-		m_partial_data = now;
+		m_others_data = now;
 		m_rate_bytes += size;
 		std::chrono::duration<double> const span = now - m_rate_since;
 		if (span.count() > 0.5)
 		{
-			m_partial_rate = span.count() > 5 ? 0 : 0.5 * m_partial_rate + 0.5 * double(m_rate_bytes) / span.count();
+			m_others_rate = span.count() > 5 ? 0 : 0.5 * m_others_rate + 0.5 * double(m_rate_bytes) / span.count();
 			m_rate_bytes = 0;
 			m_rate_since = now;
 		}
@@ -457,7 +476,7 @@ bool scheduler::expire(steady::time_point now)
 		p.snubbed = true;
 		p.last_data = now;
 	}
-	// what was held back from complete peers may be theirs now
+	// what was held back from the publisher may be its now
 	++m_epoch;
 	return any;
 }

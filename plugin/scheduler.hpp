@@ -2,8 +2,8 @@
 // Decides which chunk is asked of which peer. Pure logic: no sockets, no clock of its own, no disk.
 //
 // - each chunk is owned by one request at a time; the last few may be asked twice (endgame);
-// - chunks that only complete peers have are asked of them, chunks that partial peers have are asked of those, so that a
-//   publisher's upload goes into what nobody else can give;
+// - the publisher is asked for what nobody else has; what others have is asked of them, as long as they keep up, so that the
+//   publisher's upload goes into what only it can give;
 // - the caller's order of chunks is kept otherwise: callers shuffle it, so that nodes of one swarm differ.
 //
 // Thread rule: one thread (the network thread).
@@ -33,7 +33,8 @@ public:
 	};
 
 	// plain: a peer without this project's have messages; it is asked for anything and may say it lacks it
-	void add_peer(peer_key peer, int reqq, bool plain);
+	// origin: the folder's publisher
+	void add_peer(peer_key peer, int reqq, bool plain, bool origin = false);
 	void remove_peer(peer_key peer);
 
 	void peer_has_all(peer_key peer, xet::hash32 const& root);
@@ -77,7 +78,7 @@ private:
 		want what;
 		state at = state::pending;
 		peer_key owner = 0;
-		std::uint16_t partial_holders = 0;
+		std::uint16_t partial_holders = 0;  // peers with some chunks, this one among them; the publisher not counted
 		steady::time_point since;
 	};
 
@@ -107,6 +108,7 @@ private:
 	{
 		int reqq = default_reqq;
 		bool plain = false;
+		bool origin = false;
 		xet::hash32 root;
 		bool all = false;
 		std::vector<bool> bits;
@@ -127,7 +129,9 @@ private:
 	void give_back(pool& from, std::uint32_t i);
 	void count_holder(peer const& p, int change);
 	void map_added(peer& p);
-	bool may_ask_common(steady::time_point now) const;
+	bool others_keep_up(steady::time_point now) const;
+	bool complete_others() const;
+	void expect_others(peer const& p);
 	void fill(pool& into, xet::hash32 const& root, std::vector<want> wants);
 	void release(xet::hash32 const& hash, state to);
 
@@ -135,8 +139,8 @@ private:
 	pool m_metadata, m_content;
 	bool m_out_of_time = false;  // the last search stopped before it had seen everything
 	std::uint64_t m_epoch = 1;  // grows when a peer that found nothing may find something
-	steady::time_point m_partial_data{};
-	double m_partial_rate = 0;  // bytes a second from partial peers, smoothed
+	steady::time_point m_others_data{};  // when a peer other than the publisher last sent, or offered, something
+	double m_others_rate = 0;            // bytes a second from them, smoothed
 	steady::time_point m_rate_since{};
 	std::int64_t m_rate_bytes = 0;
 };

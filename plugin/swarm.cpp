@@ -127,7 +127,7 @@ void swarm::joined(std::shared_ptr<peer> const& p, std::optional<lt::tcp::endpoi
 		std::lock_guard const lock(m_known_mutex);
 		if (m_known.size() < max_known_peers) m_known.insert(*listens);
 	}
-	m_scheduler.add_peer(p->key(), p->reqq(), !p->heads());
+	m_scheduler.add_peer(p->key(), p->reqq(), !p->heads(), p->origin());
 	if (m_folder) introduce(*p);
 	if (m_folder) m_folder->peers_changed();
 }
@@ -403,6 +403,7 @@ void swarm::on_message(peer& p, xet::wire::version_request const& m)
 	if (!p.heads()) return;
 	if (m_version->head) p.send(*m_version->head);
 	send_have(p);
+	gossip_peers(p);
 }
 
 void swarm::on_message(peer& p, xet::wire::mode_request const& m)

@@ -18,6 +18,7 @@
 #include <csignal>
 #include <ctime>
 #include <iostream>
+#include <malloc.h>
 #include <thread>
 
 namespace {
@@ -86,6 +87,16 @@ lt::settings_pack session_settings(ut_xet::config const& c, arguments const& a)
 	return s;
 }
 
+// libtorrent leaves peers on the local network out of its limits; whoever sets one means all peers.
+void limit_local_peers(lt::session& ses, ut_xet::config const& c)
+{
+	auto const local = lt::session::local_peer_class_id;
+	auto info = ses.get_peer_class(local);
+	info.upload_limit = c.upload_limit;
+	info.download_limit = c.download_limit;
+	ses.set_peer_class(local, info);
+}
+
 // A port chosen by the system is kept for the node's next start: peers remember it.
 int remembered_port(std::filesystem::path const& data)
 {
@@ -149,6 +160,8 @@ int run(arguments const& a)
 	}
 	if (port == 0) return tools::complain("xetd", xet::cat("cannot listen on ", listen, ": ", problem.empty() ? "no answer" : problem));
 
+	limit_local_peers(ses, *config);
+
 	std::shared_ptr<ut_xet::node> node;
 	try
 	{
@@ -183,6 +196,8 @@ int run(arguments const& a)
 
 int main(int argc, char** argv)
 {
+	// one heap for the few busy threads instead of eight per core: freed metadata is used again
+	::mallopt(M_ARENA_MAX, 2);
 	arguments a;
 	CLI::App app("xetd: a node that shares folders and keeps them in sync, until SIGTERM");
 	app.footer("Examples:\n"
