@@ -502,7 +502,7 @@ void folder::copy_some(std::shared_ptr<copy_list> const& list)
 	auto const kind = list->job->target().how.kind;
 	std::uint64_t done = 0;
 	std::string open_path;
-	xet::result<tonic::unique_fd> fd;
+	xet::result<tonic::file_descriptor> fd;
 	xet::bytes data;
 	while (done < copy_batch_bytes && !m_stop)
 	{

@@ -102,7 +102,7 @@ xet::result<std::shared_ptr<node>> node::create(lt::session_handle const& sessio
 xet::result<> node::lock_data_dir()
 {
 	auto const path = m_shared->data_dir / "lock";
-	m_lock = tonic::unique_fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	m_lock = tonic::file_descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 	if (!m_lock) return fail(errc::io, "cannot write in the data directory ", m_shared->data_dir.string(), ": ", std::strerror(errno));
 	if (::flock(m_lock.get(), LOCK_EX | LOCK_NB) != 0)
 		return fail(errc::refused, "another node runs with the data directory ", m_shared->data_dir.string(), "; stop it, or use another --data");

@@ -100,7 +100,7 @@ private:
 	lt::session_handle m_session;
 	options m_options;
 	std::shared_ptr<context> m_shared;
-	tonic::unique_fd m_lock;
+	tonic::file_descriptor m_lock;
 	std::unique_ptr<control_server> m_control;
 	std::atomic<bool> m_stopped{false};
 	std::atomic<bool> m_session_gone{false};

@@ -59,7 +59,7 @@ std::optional<xet::bytes> version::piece(std::uint32_t index) const
 xet::result<std::shared_ptr<version>> make_version(tonic::manifest manifest, std::string_view data, std::filesystem::path const& file)
 {
 	auto v = std::make_shared<version>();
-	v->tonic = tonic::unique_fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+	v->tonic = tonic::file_descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
 	if (!v->tonic) return fail(errc::io, "cannot open ", file.string(), ": ", std::strerror(errno));
 	v->tree = xet::chunk_tree::build(manifest.how.kind, xet::as_bytes(data));
 	auto const git = manifest.git_ref.empty() ? std::nullopt : xet::wire::to_ref(manifest.git_ref);

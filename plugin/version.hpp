@@ -14,7 +14,7 @@ struct version
 	xet::chunk_tree tree;
 	xet::wire::ref40 ref{};  // the git reference, or BLAKE3 (SHA-256) of the .tonic bytes
 	std::optional<xet::wire::folder_head> head;  // none when all we have is a .tonic file
-	tonic::unique_fd tonic;  // its own descriptor: replacing the file does not change what is read here
+	tonic::file_descriptor tonic;  // its own descriptor: replacing the file does not change what is read here
 
 	// A chunk of the metadata tree. Nothing when it is not part of it or cannot be read.
 	std::optional<xet::bytes> read(xet::hash32 const& h) const;

@@ -1,6 +1,6 @@
 #pragma once
 // What the folder layer needs from POSIX files: a descriptor that closes itself, whole reads and writes, and errno as an
-// error value. Used inside this layer only.
+// error value.
 
 #include "xet/error.hpp"
 

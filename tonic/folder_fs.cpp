@@ -22,20 +22,9 @@ namespace {
 
 constexpr std::string_view aside_mark = " (local edit ";
 
-xet::errc code_of(int err)
+auto system_error(std::string_view what, std::string_view path)
 {
-	switch (err)
-	{
-		case ENOSPC:
-		case EDQUOT: return errc::no_space;
-		case ENOENT: return errc::not_found;
-		default: return errc::io;
-	}
-}
-
-auto system_error(std::string_view what, std::string_view path, int err = errno)
-{
-	return fail(code_of(err), what, " ", printable(path), ": ", std::strerror(err));
+	return system_failure(what, " ", printable(path));
 }
 
 // openat that resolves beneath dir and through no symbolic link
@@ -93,25 +82,20 @@ std::string aside_name(std::string const& name, std::int64_t now_seconds, int at
 
 } // namespace
 
-unique_fd::~unique_fd()
-{
-	if (m_fd >= 0) ::close(m_fd);
-}
-
 struct folder_fs::parent
 {
-	unique_fd owned;
+	file_descriptor owned;
 	int dir = -1;  // the root's, or owned
 	std::string name;
 };
 
 xet::result<folder_fs> folder_fs::open(std::filesystem::path const& root)
 {
-	unique_fd fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	file_descriptor fd(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	if (!fd) return system_error("cannot open folder", root.native());
 	folder_fs fs;
 	fs.m_root = root;
-	fs.m_fd = std::make_shared<unique_fd>(std::move(fd));
+	fs.m_fd = std::make_shared<file_descriptor>(std::move(fd));
 	return fs;
 }
 
@@ -124,7 +108,7 @@ xet::result<folder_fs::parent> folder_fs::open_parent(std::string const& path) c
 	if (slash != std::string::npos)
 	{
 		std::string const dir = path.substr(0, slash);
-		p.owned = unique_fd(open_beneath(m_fd->get(), dir.c_str(), O_RDONLY | O_DIRECTORY));
+		p.owned = file_descriptor(open_beneath(m_fd->get(), dir.c_str(), O_RDONLY | O_DIRECTORY));
 		if (!p.owned) return system_error("cannot open directory", dir);
 		p.dir = p.owned.get();
 	}
@@ -156,11 +140,11 @@ std::string folder_fs::read_link(std::string const& path) const
 	return target;
 }
 
-xet::result<unique_fd> folder_fs::open_file(std::string const& path, int flags, std::uint32_t mode) const
+xet::result<file_descriptor> folder_fs::open_file(std::string const& path, int flags, std::uint32_t mode) const
 {
 	auto p = open_parent(path);
 	if (!p) return tl::unexpected(p.error());
-	unique_fd fd(::openat(p->dir, p->name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode));
+	file_descriptor fd(::openat(p->dir, p->name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode));
 	if (!fd) return system_error("cannot open", path);
 	return fd;
 }
@@ -249,7 +233,7 @@ xet::result<> folder_fs::sync_dir(std::string const& path) const
 		::fsync(m_fd->get());
 		return {};
 	}
-	unique_fd fd(open_beneath(m_fd->get(), path.c_str(), O_RDONLY | O_DIRECTORY));
+	file_descriptor fd(open_beneath(m_fd->get(), path.c_str(), O_RDONLY | O_DIRECTORY));
 	if (!fd || ::fsync(fd.get()) != 0) return system_error("cannot sync directory", path);
 	return {};
 }

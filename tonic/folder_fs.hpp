@@ -4,31 +4,12 @@
 //
 // Thread rule: may be used from several threads at once; it holds no state but the root's descriptor.
 
+#include "tonic/file_io.hpp"
 #include "tonic/scan.hpp"
 
 #include <optional>
 
 namespace tonic {
-
-// Owns a file descriptor.
-class unique_fd
-{
-public:
-	unique_fd() = default;
-	explicit unique_fd(int fd) : m_fd(fd) {}
-	unique_fd(unique_fd&& o) noexcept : m_fd(std::exchange(o.m_fd, -1)) {}
-	unique_fd& operator=(unique_fd&& o) noexcept
-	{
-		std::swap(m_fd, o.m_fd);
-		return *this;
-	}
-	~unique_fd();
-	int get() const { return m_fd; }
-	explicit operator bool() const { return m_fd >= 0; }
-
-private:
-	int m_fd = -1;
-};
 
 enum class entry_kind { absent, file, dir, link, other };
 
@@ -47,7 +28,7 @@ public:
 	std::string read_link(std::string const& path) const;  // empty when it is none
 
 	// flags as for open(2); O_NOFOLLOW and O_CLOEXEC are added
-	xet::result<unique_fd> open_file(std::string const& path, int flags, std::uint32_t mode = 0600) const;
+	xet::result<file_descriptor> open_file(std::string const& path, int flags, std::uint32_t mode = 0600) const;
 	// The directory and its parents. Errors: refused when something that is no directory is in the way (its path in the message).
 	xet::result<> make_dirs(std::string const& path) const;
 	xet::result<> rename(std::string const& from, std::string const& to) const;
@@ -72,7 +53,7 @@ private:
 	xet::result<parent> open_parent(std::string const& path) const;
 
 	std::filesystem::path m_root;
-	std::shared_ptr<unique_fd> m_fd;
+	std::shared_ptr<file_descriptor> m_fd;
 };
 
 // True for a name made by keep_aside.

@@ -93,7 +93,7 @@ std::size_t materialiser::build_position(std::uint32_t ordinal) const
 	return p;
 }
 
-xet::result<std::shared_ptr<unique_fd>> materialiser::open_partial(std::size_t position) const
+xet::result<std::shared_ptr<file_descriptor>> materialiser::open_partial(std::size_t position) const
 {
 	std::lock_guard const lock(m_mutex);
 	for (auto i = m_fds.begin(); i != m_fds.end(); ++i)
@@ -105,7 +105,7 @@ xet::result<std::shared_ptr<unique_fd>> materialiser::open_partial(std::size_t p
 	std::uint32_t const file = m_build[position];
 	auto fd = m_fs.open_file(partial_path(file), O_RDWR | O_CREAT, 0600);
 	if (!fd) return tl::unexpected(fd.error());
-	auto shared = std::make_shared<unique_fd>(std::move(*fd));
+	auto shared = std::make_shared<file_descriptor>(std::move(*fd));
 	file_entry const& f = m_target->files[file];
 	if (f.chunk_count > 1 && ::ftruncate(shared->get(), off_t(f.size)) != 0)
 		return fail(errno == ENOSPC ? errc::no_space : errc::io, "cannot make room for ", printable(f.path), ": ", std::strerror(errno));
@@ -254,7 +254,7 @@ bool materialiser::any_ready() const
 
 xet::result<> materialiser::sync(std::vector<std::uint32_t> const& files)
 {
-	std::vector<unique_fd> fds;
+	std::vector<file_descriptor> fds;
 	for (std::uint32_t const file : files)
 	{
 		file_entry const& f = m_target->files[file];

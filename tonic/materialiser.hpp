@@ -70,7 +70,7 @@ private:
 
 	std::string partial_path(std::uint32_t file) const;
 	std::size_t build_position(std::uint32_t ordinal) const;
-	xet::result<std::shared_ptr<unique_fd>> open_partial(std::size_t position) const;
+	xet::result<std::shared_ptr<file_descriptor>> open_partial(std::size_t position) const;
 	void forget_fd(std::size_t position) const;
 	xet::result<> recover_file(std::size_t position, std::atomic<bool> const& stop, xet::bytes& buffer);
 	void chunk_done(std::size_t position);
@@ -92,7 +92,7 @@ private:
 
 	mutable std::mutex m_mutex;
 	std::vector<std::uint32_t> m_ready;
-	mutable std::list<std::pair<std::size_t, std::shared_ptr<unique_fd>>> m_fds;  // most recent first
+	mutable std::list<std::pair<std::size_t, std::shared_ptr<file_descriptor>>> m_fds;  // most recent first
 };
 
 } // namespace tonic

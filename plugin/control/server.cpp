@@ -41,7 +41,7 @@ xet::result<> control_server::start(std::filesystem::path const& path)
 	if (!fd) return tl::unexpected(fd.error());
 	m_path = path;
 	m_listener = std::move(*fd);
-	m_wake = tonic::unique_fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	m_wake = tonic::file_descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	m_thread = std::thread([this] { accept_loop(); });
 	return {};
 }
@@ -65,7 +65,7 @@ void control_server::accept_loop()
 		if (m_stop) return;
 		reap(false);
 		if (!(waiting[0].revents & POLLIN)) continue;
-		tonic::unique_fd fd(::accept4(m_listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+		tonic::file_descriptor fd(::accept4(m_listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
 		if (!fd) continue;
 		std::lock_guard const lock(m_mutex);
 		if (m_connections.size() >= max_control_connections)

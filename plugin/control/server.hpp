@@ -27,7 +27,7 @@ public:
 private:
 	struct connection
 	{
-		tonic::unique_fd fd;
+		tonic::file_descriptor fd;
 		std::thread thread;
 		std::atomic<bool> done{false};
 	};
@@ -39,7 +39,7 @@ private:
 	node& m_node;
 	logger& m_log;
 	std::filesystem::path m_path;
-	tonic::unique_fd m_listener, m_wake;
+	tonic::file_descriptor m_listener, m_wake;
 	std::thread m_thread;
 	std::atomic<bool> m_stop{false};
 	std::mutex m_mutex;

@@ -17,13 +17,13 @@ namespace {
 // The directory is opened and named through /proc, so that the path may have any length.
 struct short_address
 {
-	tonic::unique_fd dir;
+	tonic::file_descriptor dir;
 	sockaddr_un address{};
 
 	explicit short_address(std::filesystem::path const& path)
 	{
 		address.sun_family = AF_UNIX;
-		dir = tonic::unique_fd(::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+		dir = tonic::file_descriptor(::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 		std::string const name = xet::cat("/proc/self/fd/", dir.get(), "/", path.filename().string());
 		std::strncpy(address.sun_path, name.c_str(), sizeof address.sun_path - 1);
 	}
@@ -32,9 +32,9 @@ struct short_address
 
 } // namespace
 
-xet::result<tonic::unique_fd> listen_unix(std::filesystem::path const& path)
+xet::result<tonic::file_descriptor> listen_unix(std::filesystem::path const& path)
 {
-	tonic::unique_fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	tonic::file_descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	short_address const address(path);
 	::unlink(path.c_str());
 	if (!fd || ::bind(fd.get(), address.get(), sizeof(sockaddr_un)) != 0 || ::chmod(path.c_str(), 0600) != 0
@@ -43,9 +43,9 @@ xet::result<tonic::unique_fd> listen_unix(std::filesystem::path const& path)
 	return fd;
 }
 
-xet::result<tonic::unique_fd> connect_unix(std::filesystem::path const& path)
+xet::result<tonic::file_descriptor> connect_unix(std::filesystem::path const& path)
 {
-	tonic::unique_fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	tonic::file_descriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	short_address const address(path);
 	if (!fd || ::connect(fd.get(), address.get(), sizeof(sockaddr_un)) != 0)
 		return fail(errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR ? errc::not_found : errc::io, path.string(), ": ", std::strerror(errno));

@@ -6,8 +6,8 @@
 namespace ut_xet {
 
 // Replaces a socket file that is there already; mode 0600.
-xet::result<tonic::unique_fd> listen_unix(std::filesystem::path const& path);
+xet::result<tonic::file_descriptor> listen_unix(std::filesystem::path const& path);
 // Errors: not_found (no socket, or nobody listens), io.
-xet::result<tonic::unique_fd> connect_unix(std::filesystem::path const& path);
+xet::result<tonic::file_descriptor> connect_unix(std::filesystem::path const& path);
 
 } // namespace ut_xet
