@@ -10,6 +10,7 @@
 #include <charconv>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/stat.h>
 
 namespace ut_xet {
 
@@ -20,6 +21,7 @@ using xet::fail;
 namespace {
 
 constexpr auto rescan_interval = 60s;  // finds what watching missed
+constexpr auto root_interval = 2s;     // finds that the folder itself went or came back
 constexpr std::size_t max_head_file_bytes = 64 * 1024;
 
 } // namespace
@@ -114,7 +116,18 @@ void folder::trouble(xet::error const& e, std::chrono::milliseconds retry_after)
 {
 	if (e.code == errc::cancelled) return;
 	set_state("error", xet::cat(e.message, "; trying again in ", retry_after.count() / 1000, " s"), true);
-	post_later(retry_after, [this] { scan_soon(); });
+	retry(retry_after);
+}
+
+// One scan after that time, or earlier when an earlier one is due; any scan serves.
+void folder::retry(std::chrono::milliseconds after)
+{
+	auto const at = clock::now() + after;
+	if (m_retry_at && *m_retry_at <= at) return;
+	m_retry_at = at;
+	post_later(after, [this, at] {
+		if (m_retry_at == at) scan_soon();
+	});
 }
 
 void folder::save() const
@@ -172,16 +185,17 @@ void folder::start()
 	// the safety net under watching; ends with the folder
 	struct net
 	{
-		static void spread(std::weak_ptr<folder> const& weak)
+		static void spread(std::weak_ptr<folder> const& weak, std::chrono::milliseconds interval, void (folder::*look)())
 		{
 			if (auto const self = weak.lock())
-				self->post_later(rescan_interval, [weak] {
-					if (auto const f = weak.lock()) f->scan_soon();
-					spread(weak);
+				self->post_later(interval, [weak, interval, look] {
+					if (auto const f = weak.lock()) ((*f).*look)();
+					spread(weak, interval, look);
 				});
 		}
 	};
-	net::spread(weak_from_this());
+	net::spread(weak_from_this(), rescan_interval, &folder::scan_soon);
+	net::spread(weak_from_this(), root_interval, &folder::check_root);
 }
 
 void folder::stop()
@@ -389,6 +403,7 @@ void folder::scan_soon()
 void folder::scan_now()
 {
 	m_scan_pending = false;
+	m_retry_at.reset();
 	bool busy;
 	{
 		std::lock_guard const lock(m_mutex);
@@ -409,7 +424,7 @@ xet::result<> folder::open_root()
 	auto const r = record();
 	auto fs = tonic::folder_fs::open(r.path);
 	if (!fs && fs.error().code == errc::not_found)
-		return fail(errc::not_found, "folder ", r.path.string(), " is missing (disk not mounted, or moved?); nothing was changed or deleted elsewhere; it goes on when the folder is back");
+		return fail(errc::not_found, "the folder ", tonic::printable(r.path.native()), " is missing (disk not mounted, or moved?); nothing was changed or deleted elsewhere; it goes on when the folder is back");
 	if (!fs) return tl::unexpected(fs.error());
 	std::lock_guard const lock(m_mutex);
 	m_fs = std::move(*fs);
@@ -467,29 +482,39 @@ xet::result<tonic::scan_result> folder::scan(std::function<bool(std::string_view
 	return tonic::scan_folder(r.path, options);
 }
 
-// What could not be looked at is as it was, not gone.
-void folder::keep_unknown(tonic::scan_result& found) const
+bool folder::same_root_as_before() const
 {
-	std::vector<tonic::local_file> kept;
-	for (std::string const& path : found.unstable)
-		if (auto const* known = m_index->find(path)) kept.push_back(*known);
-	if (!found.unreadable_dirs.empty())
-	{
-		for (auto const& f : m_index->all())
-			for (std::string const& dir : found.unreadable_dirs)
-				if (f->path.starts_with(dir + "/")) kept.push_back(*f);
-	}
-	if (kept.empty()) return;
-	std::move(kept.begin(), kept.end(), std::back_inserter(found.files));
-	std::sort(found.files.begin(), found.files.end(), [](auto const& a, auto const& b) { return a.path < b.path; });
-	found.files.erase(std::unique(found.files.begin(), found.files.end(), [](auto const& a, auto const& b) { return a.path == b.path; })
-		, found.files.end());
+	auto const r = record();
+	return m_fs->root_id() == std::pair(r.root_device, r.root_inode);
 }
 
-// An empty directory where files were: the disk below it is gone rather than everything in it deleted.
-bool folder::looks_unmounted(tonic::scan_result const& found) const
+// The folder is not where it was: nothing is concluded from that, and it is looked for until it is back.
+void folder::root_is_gone(std::string problem)
 {
-	return found.files.empty() && found.unstable.empty() && m_index->size() > 0;
+	{
+		std::lock_guard const lock(m_mutex);
+		m_fs.reset();
+		m_watcher.reset();
+	}
+	set_state("error", std::move(problem), true);
+	retry(root_interval);
+}
+
+// A folder that is moved away or whose disk is unmounted need not send an event.
+void folder::check_root()
+{
+	if (!m_fs) return;
+	struct stat st{};
+	bool const there = ::stat(record().path.c_str(), &st) == 0;
+	if (there && m_fs->root_id() == std::pair<std::uint64_t, std::uint64_t>(st.st_dev, st.st_ino)) return;
+	{
+		std::lock_guard const lock(m_mutex);
+		m_job = nullptr;
+		m_fs.reset();
+		m_watcher.reset();
+	}
+	if (auto const s = current_swarm()) s->want_content({}, {});
+	scan_soon();
 }
 
 xet::result<> folder::index_scan(tonic::scan_result const& found)
@@ -512,17 +537,7 @@ xet::result<> folder::index_scan(tonic::scan_result const& found)
 
 void folder::publisher_scan()
 {
-	if (auto const opened = open_root(); !opened)
-	{
-		{
-			std::lock_guard const lock(m_mutex);
-			m_fs.reset();
-			m_watcher.reset();
-		}
-		set_state("error", opened.error().message, true);
-		post_later(2s, [this] { scan_soon(); });
-		return;
-	}
+	if (auto const opened = open_root(); !opened) return root_is_gone(opened.error().message);
 	watch_root();
 	if (!current()) set_state("scanning");
 	auto found = scan(nullptr);
@@ -531,15 +546,14 @@ void folder::publisher_scan()
 		trouble(found.error(), 5s);
 		return;
 	}
-	if (looks_unmounted(*found) && !m_accept_deletions)
-	{
-		set_state("error", xet::cat("every file of ", record().path.string(), " is gone; not publishing that, in case a disk is not mounted."
-			" If you meant to delete everything: xet rescan --accept-deletions"), true);
-		post_later(2s, [this] { scan_soon(); });
-		return;
-	}
+	auto const v = current();
+	auto const* before = v ? v->manifest.get() : nullptr;
+	bool const emptied = found->files.empty() && found->links.empty();
+	if (!m_accept_deletions && (emptied || !same_root_as_before()) && tonic::all_gone(*found, *m_index, before))
+		return root_is_gone(xet::cat("every file of ", tonic::printable(record().path.native()), " is gone; not publishing that, in case a disk is not"
+			" mounted. It goes on when they are back. If you meant to delete everything: xet rescan ", m_id, " --accept-deletions"));
 	bool const again = !found->unstable.empty();
-	keep_unknown(*found);
+	tonic::keep_unknown(*found, *m_index, before);
 	for (tonic::local_file& f : found->files) f.published = true;
 	auto const indexed = index_scan(*found);
 	if (!indexed)
@@ -550,7 +564,6 @@ void folder::publisher_scan()
 	m_accept_deletions = false;
 	remember_root();
 
-	auto const v = current();
 	auto next = tonic::to_manifest(*found, v ? v->manifest->how : *xet::make_profile(record().profile, record().target_bytes));
 	{
 		std::lock_guard const lock(m_mutex);
@@ -567,7 +580,7 @@ void folder::publisher_scan()
 	}
 	offer_all();
 	set_state("in-sync");
-	if (again) post_later(1s, [this] { scan_soon(); });
+	if (again) retry(1s);
 }
 
 xet::result<> folder::publish(tonic::manifest next)

@@ -100,8 +100,11 @@ private:
 	xet::result<> open_root();
 	void watch_root();
 	xet::result<tonic::scan_result> scan(std::function<bool(std::string_view)> want_content);
-	void keep_unknown(tonic::scan_result& found) const;
-	bool looks_unmounted(tonic::scan_result const& found) const;
+	bool same_root_as_before() const;
+	void root_is_gone(std::string problem);
+	void check_root();
+	void retry(std::chrono::milliseconds after);
+	std::vector<std::string> find_kept_aside(tonic::scan_result const& found) const;
 	xet::result<> index_scan(tonic::scan_result const& found);
 	xet::result<> publish(tonic::manifest next);
 	xet::result<> take_version(tonic::manifest manifest, std::string_view data, std::optional<xet::wire::folder_head> head);
@@ -115,7 +118,9 @@ private:
 	std::optional<xet::bytes> own_metadata(xet::hash32 const& hash) const;
 	void finish_fetch();
 	void mark_published(std::vector<tonic::local_file>& files) const;
-	xet::result<> carry_out(tonic::folder_plan plan, std::vector<tonic::local_file> const& local);
+	xet::result<> carry_out(tonic::folder_plan plan, tonic::scan_result const& found);
+	bool entries_are_right(tonic::scan_result const& found) const;
+	xet::result<> open_dirs();
 	xet::result<> keep_edits_aside(std::vector<std::string> const& paths);
 	xet::result<> make_way_for_dirs();
 	xet::result<> move_files(std::vector<tonic::folder_plan::move> const& moves, std::vector<tonic::local_file> const& local);
@@ -139,7 +144,10 @@ private:
 	// workers
 	struct copy_list;
 	void copy_some(std::shared_ptr<copy_list> const& list);
-	void store(std::shared_ptr<tonic::materialiser> job, std::uint32_t u, xet::bytes const& data, bool fetched);
+	void copied(std::shared_ptr<copy_list> const& list);
+	void copy_run(copy_list& list, std::size_t begin, std::size_t end, xet::bytes& buffer);
+	bool read_source(copy_list const& list, std::size_t i, std::span<std::uint8_t> into);
+	void store(std::shared_ptr<tonic::materialiser> const& job, std::span<tonic::materialiser::chunk_data const> chunks, bool fetched);
 	void store_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer);
 	void job_failed(xet::error const& e);
 
@@ -183,6 +191,7 @@ private:
 	bool m_scan_pending = false;
 	bool m_scan_again = false;
 	bool m_accept_deletions = false;
+	std::optional<clock::time_point> m_retry_at;
 	std::vector<std::uint32_t> m_blocked;
 	std::set<xet::hash32> m_bad_roots;
 };

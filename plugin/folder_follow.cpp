@@ -27,6 +27,7 @@ constexpr auto placing_delay = 20ms;
 constexpr std::size_t files_per_placing = 2048;
 // A shuffled unit of the fetch order: random enough for a swarm, sequential enough for a disk.
 constexpr std::size_t chunks_per_block = 64;
+constexpr std::size_t chunks_per_copy = 64;  // about 1.5 MB: one read, one write
 constexpr std::uint64_t copy_batch_bytes = 2 * 1024 * 1024;
 constexpr std::uint64_t disk_reserve_bytes = 1024 * 1024;
 
@@ -123,7 +124,7 @@ void folder::metadata_arrived(xet::hash32 const& hash, xet::bytes const& data, s
 	if (!s) return;
 	if (!m_assembly)
 	{
-		s->chunk_stored(hash, false);
+		s->chunks_stored({hash}, false);
 		return;
 	}
 	int const level = m_assembly->level();
@@ -148,7 +149,7 @@ void folder::metadata_arrived(xet::hash32 const& hash, xet::bytes const& data, s
 	m_shared->count.chunk_bytes_in += data.size();
 	m_shared->count.metadata_bytes_in += data.size();
 	++m_shared->count.chunks_in;
-	s->chunk_stored(hash, false);
+	s->chunks_stored({hash}, false);
 	if (m_assembly->done() || m_assembly->level() != level) continue_fetch();
 }
 
@@ -439,6 +440,7 @@ struct folder::copy_list
 		std::uint32_t size = 0;
 	};
 	std::shared_ptr<tonic::materialiser> job;
+	std::optional<tonic::folder_fs> fs;  // as it was when the copying began
 	std::vector<source> sources;
 	std::atomic<std::size_t> next{0};
 	std::atomic<int> running{0};
@@ -452,6 +454,7 @@ void folder::gather(std::shared_ptr<tonic::materialiser> const& job)
 	auto const siblings = m_siblings();
 	auto const list = std::make_shared<copy_list>();
 	list->job = job;
+	list->fs = m_fs;
 	std::vector<std::uint32_t> wanted;
 	for (std::uint32_t u = 0; u < job->unique_count(); ++u)
 	{
@@ -497,72 +500,91 @@ void folder::want_missing(std::shared_ptr<tonic::materialiser> const& job, std::
 	if (auto const s = current_swarm()) s->want_content(v->tree.root().hash, std::move(wants));
 }
 
-void folder::copy_some(std::shared_ptr<copy_list> const& list)
+bool folder::read_source(copy_list const& list, std::size_t i, std::span<std::uint8_t> into)
 {
-	auto const kind = list->job->target().how.kind;
-	std::uint64_t done = 0;
-	std::string open_path;
-	xet::result<tonic::file_descriptor> fd;
-	xet::bytes data;
-	while (done < copy_batch_bytes && !m_stop)
+	auto const kind = list.job->target().how.kind;
+	auto const& hash = list.job->unique(list.sources[i].u).hash;
+	for (auto const& f : m_siblings())
 	{
-		// runs of neighbours, so that two workers do not read the same file in turns
-		constexpr std::size_t run = 16;
-		std::size_t const begin = list->next.fetch_add(run);
-		for (std::size_t i = begin; i < std::min(begin + run, list->sources.size()); ++i)
+		if (f.get() == this) continue;
+		auto const found = f->read_content(kind, hash);
+		if (!found || found->size() != into.size()) continue;
+		std::copy(found->begin(), found->end(), into.begin());
+		return true;
+	}
+	return false;
+}
+
+// Sources begin … end: neighbours in a file are read with one call.
+void folder::copy_run(copy_list& list, std::size_t begin, std::size_t end, xet::bytes& buffer)
+{
+	auto const kind = list.job->target().how.kind;
+	auto const& sources = list.sources;
+	std::size_t bytes = 0;
+	for (std::size_t i = begin; i < end; ++i) bytes += sources[i].size;
+	buffer.resize(bytes);
+	std::vector<tonic::materialiser::chunk_data> good;
+	std::vector<std::uint32_t> failed;
+	std::uint8_t* at = buffer.data();
+	for (std::size_t i = begin; i < end;)
+	{
+		std::size_t n = i + 1;
+		std::size_t length = sources[i].size;
+		bool const sibling = sources[i].path.empty();
+		while (!sibling && n < end && sources[n].path == sources[i].path && sources[n].offset == sources[n - 1].offset + sources[n - 1].size)
+			length += sources[n++].size;
+		bool read = false;
+		if (sibling) read = read_source(list, i, {at, length});
+		else if (auto const fd = list.fs->open_file(sources[i].path, O_RDONLY | O_NONBLOCK)) read = tonic::read_at(fd->get(), sources[i].offset, {at, length});
+		for (; i < n; ++i)
 		{
-			auto const& s = list->sources[i];
-			bool ok = false;
-			if (s.path.empty())
-			{
-				for (auto const& f : m_siblings())
-				{
-					if (f.get() == this) continue;
-					auto found = f->read_content(kind, list->job->unique(s.u).hash);
-					if (!found) continue;
-					data = std::move(*found);
-					ok = true;
-					break;
-				}
-			}
-			else
-			{
-				if (s.path != open_path)
-				{
-					fd = m_fs->open_file(s.path, O_RDONLY | O_NONBLOCK);
-					open_path = s.path;
-				}
-				data.resize(s.size);
-				ok = fd && tonic::read_at(fd->get(), s.offset, data) && xet::chunk_hash(kind, data) == list->job->unique(s.u).hash;
-			}
-			done += s.size;
-			if (ok) store(list->job, s.u, data, false);
-			else
-			{
-				std::lock_guard const lock(list->mutex);
-				list->failed.push_back(s.u);
-			}
-		}
-		if (begin >= list->sources.size())
-		{
-			if (--list->running == 0 && !list->failed.empty())
-				post([this, list] {
-					std::shared_ptr<tonic::materialiser> job;
-					{
-						std::lock_guard const lock(m_mutex);
-						job = m_job;
-					}
-					if (job != list->job) return;
-					// not where they should be: everything still missing is fetched
-					std::vector<std::uint32_t> wanted;
-					for (std::uint32_t u = 0; u < job->unique_count(); ++u)
-						if (!job->has(u)) wanted.push_back(u);
-					want_missing(job, std::move(wanted));
-				});
-			return;
+			xet::bytes_view const data(at, sources[i].size);
+			at += sources[i].size;
+			if (read && (sibling || xet::chunk_hash(kind, data) == list.job->unique(sources[i].u).hash)) good.push_back({sources[i].u, data});
+			else failed.push_back(sources[i].u);
 		}
 	}
+	store(list.job, good, false);
+	if (failed.empty()) return;
+	std::lock_guard const lock(list.mutex);
+	list.failed.insert(list.failed.end(), failed.begin(), failed.end());
+}
+
+void folder::copy_some(std::shared_ptr<copy_list> const& list)
+{
+	xet::bytes buffer;
+	std::uint64_t done = 0;
+	while (done < copy_batch_bytes && !m_stop)
+	{
+		std::size_t const begin = list->next.fetch_add(chunks_per_copy);
+		std::size_t const end = std::min(begin + chunks_per_copy, list->sources.size());
+		if (begin < end) copy_run(*list, begin, end, buffer);
+		if (end == list->sources.size())
+		{
+			copied(list);
+			return;
+		}
+		done += buffer.size();
+	}
 	if (!m_stop) boost::asio::post(m_shared->workers, [self = shared_from_this(), list] { self->copy_some(list); });
+}
+
+// One of the two copiers found nothing left to do; the last one sees to what was not where it should be.
+void folder::copied(std::shared_ptr<copy_list> const& list)
+{
+	if (--list->running != 0 || list->failed.empty()) return;
+	post([this, list] {
+		std::shared_ptr<tonic::materialiser> job;
+		{
+			std::lock_guard const lock(m_mutex);
+			job = m_job;
+		}
+		if (job != list->job) return;
+		std::vector<std::uint32_t> wanted;
+		for (std::uint32_t u = 0; u < job->unique_count(); ++u)
+			if (!job->has(u)) wanted.push_back(u);
+		want_missing(job, std::move(wanted));
+	});
 }
 
 // Network thread: hands the bytes to a worker.
@@ -586,7 +608,7 @@ void folder::store_arrived(xet::hash32 const& hash, xet::bytes const& data, std:
 	auto const u = job ? job->find(hash) : std::nullopt;
 	if (!u)
 	{
-		s->chunk_stored(hash, false);  // a version passed while it was on its way
+		s->chunks_stored({hash}, false);  // a version passed while it was on its way
 		return;
 	}
 	if (data.size() != job->unique(*u).size || xet::chunk_hash(job->target().how.kind, data) != hash)
@@ -598,13 +620,21 @@ void folder::store_arrived(xet::hash32 const& hash, xet::bytes const& data, std:
 	}
 	m_shared->count.chunk_bytes_in += data.size();
 	++m_shared->count.chunks_in;
-	store(job, *u, data, true);
+	tonic::materialiser::chunk_data const one{*u, data};
+	store(job, {&one, 1}, true);
 }
 
-void folder::store(std::shared_ptr<tonic::materialiser> job, std::uint32_t u, xet::bytes const& data, bool fetched)
+void folder::store(std::shared_ptr<tonic::materialiser> const& job, std::span<tonic::materialiser::chunk_data const> chunks, bool fetched)
 {
-	bool const new_here = !job->has(u);
-	auto const stored = job->put(u, data);
+	std::uint64_t bytes = 0, new_bytes = 0;
+	std::vector<xet::hash32> hashes;
+	for (auto const& c : chunks)
+	{
+		bytes += c.data.size();
+		if (!job->has(c.u)) new_bytes += c.data.size();
+		hashes.push_back(job->unique(c.u).hash);
+	}
+	auto const stored = job->put(chunks);
 	if (!stored)
 	{
 		post([this, job, e = stored.error()] {
@@ -616,9 +646,9 @@ void folder::store(std::shared_ptr<tonic::materialiser> job, std::uint32_t u, xe
 		});
 		return;
 	}
-	if (!fetched) m_shared->count.chunk_bytes_local += data.size();
-	else if (new_here) m_need_bytes -= std::min<std::uint64_t>(m_need_bytes, data.size());
-	if (auto const s = current_swarm()) s->chunk_stored(job->unique(u).hash, true);
+	if (!fetched) m_shared->count.chunk_bytes_local += bytes;
+	else m_need_bytes -= std::min<std::uint64_t>(m_need_bytes, new_bytes);
+	if (auto const s = current_swarm()) s->chunks_stored(std::move(hashes), true);
 	if (job->any_ready() && !m_placing.exchange(true))
 		post_later(placing_delay, [this] { place_ready(); });
 }

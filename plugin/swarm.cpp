@@ -265,11 +265,11 @@ void swarm::offer(std::shared_ptr<version const> v, bool all, std::vector<bool> 
 	});
 }
 
-void swarm::chunk_stored(xet::hash32 const& hash, bool news)
+void swarm::chunks_stored(std::vector<xet::hash32> hashes, bool news)
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this(), hash, news] {
-		self->m_scheduler.done(hash);
-		if (news && !self->m_have_all) self->m_news.push_back(hash);
+	boost::asio::post(m_shared->network, [self = shared_from_this(), hashes = std::move(hashes), news] {
+		for (xet::hash32 const& h : hashes) self->m_scheduler.done(h);
+		if (news && !self->m_have_all) self->m_news.insert(self->m_news.end(), hashes.begin(), hashes.end());
 		self->pump_all();
 		self->arm_timer();
 	});

@@ -40,7 +40,7 @@ public:
 	// any thread ------------------------------------------------------------------------------------------------------
 	// What this node now offers: v, all of it or the chunks of have (by ordinal). Told to every peer.
 	void offer(std::shared_ptr<version const> v, bool all, std::vector<bool> have);
-	void chunk_stored(xet::hash32 const& hash, bool news);  // news: tell others that we have it
+	void chunks_stored(std::vector<xet::hash32> hashes, bool news);  // news: tell others that we have them
 	void chunk_failed(xet::hash32 const& hash);
 	void want_metadata(xet::hash32 const& root, xet::chunk_list chunks);
 	void want_content(xet::hash32 const& root, std::vector<scheduler::want> wants);

@@ -215,9 +215,11 @@ void content_reader::drop(std::uint32_t index, outcome o, std::string why)
 {
 	std::lock_guard const lock(m_mutex);
 	m_dropped.push_back(index);
-	auto const& path = m_out.files[index].path;
-	if (o == outcome::unstable) m_out.unstable.push_back(path);
-	if (o == outcome::refused) m_out.refused.push_back({path, std::move(why)});
+	auto const& f = m_out.files[index];
+	if (o == outcome::unstable) m_out.unstable.push_back(f.path);
+	if (o != outcome::refused) return;
+	m_out.refused.push_back({f.path, std::move(why)});
+	m_out.unreadable_files.push_back({f.path, f.stamp, {}, nullptr, false});
 }
 
 void content_reader::remove_dropped()

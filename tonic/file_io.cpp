@@ -11,6 +11,8 @@ namespace tonic {
 
 namespace {
 
+constexpr std::int64_t ns_per_second = 1'000'000'000;
+
 // Makes the rename itself survive a crash. Some file systems cannot sync a directory: then nothing better can be had.
 void sync_directory_of(std::filesystem::path const& file)
 {
@@ -20,6 +22,28 @@ void sync_directory_of(std::filesystem::path const& file)
 }
 
 } // namespace
+
+std::int64_t to_nanoseconds(timespec const& t)
+{
+	std::int64_t ns = 0;
+	if (__builtin_mul_overflow(std::int64_t(t.tv_sec), ns_per_second, &ns) || __builtin_add_overflow(ns, std::int64_t(t.tv_nsec), &ns))
+		return t.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+	return ns;
+}
+
+timespec to_timespec(std::int64_t ns)
+{
+	timespec t{};
+	t.tv_sec = time_t(ns / ns_per_second);
+	t.tv_nsec = long(ns % ns_per_second);
+	// before 1970: the kernel wants the fraction counted forwards
+	if (t.tv_nsec < 0)
+	{
+		t.tv_nsec += ns_per_second;
+		--t.tv_sec;
+	}
+	return t;
+}
 
 xet::errc code_of(int error_number)
 {

@@ -5,7 +5,9 @@
 #include "xet/error.hpp"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -43,6 +45,10 @@ public:
 private:
 	int m_fd;
 };
+
+// Nanoseconds since 1970, as files' times are kept here, and back. Times that do not fit (after 2262) are the last that do.
+std::int64_t to_nanoseconds(timespec const& t);
+timespec to_timespec(std::int64_t ns);
 
 // The class of an errno value.
 xet::errc code_of(int error_number);

@@ -36,19 +36,6 @@ int open_beneath(int dir, char const* path, int flags)
 	return int(::syscall(SYS_openat2, dir, path, &how, sizeof how));
 }
 
-timespec to_timespec(std::int64_t ns)
-{
-	timespec t{};
-	t.tv_sec = time_t(ns / 1'000'000'000);
-	t.tv_nsec = long(ns % 1'000'000'000);
-	if (t.tv_nsec < 0)
-	{
-		t.tv_nsec += 1'000'000'000;
-		--t.tv_sec;
-	}
-	return t;
-}
-
 std::string aside_name(std::string const& name, std::int64_t now_seconds, int attempt)
 {
 	std::tm tm{};

@@ -219,6 +219,64 @@ xet::result<> materialiser::put(std::uint32_t u, xet::bytes_view data)
 	return {};
 }
 
+// The chunk belongs in one place only, of a file with several chunks.
+bool materialiser::one_place(std::uint32_t u, std::size_t& position) const
+{
+	if (m_next_same[m_uniques[u]] != none) return false;
+	position = build_position(m_uniques[u]);
+	return m_target->files[m_build[position]].chunk_count > 1;
+}
+
+// How many chunks from the front on can be written with one call.
+std::size_t materialiser::run_length(std::span<chunk_data const> chunks) const
+{
+	std::size_t position, next;
+	if (!one_place(chunks[0].u, position)) return 1;
+	std::size_t n = 1;
+	while (n < chunks.size() && m_uniques[chunks[n].u] == m_uniques[chunks[n - 1].u] + 1 && one_place(chunks[n].u, next)
+		&& next == position && chunks[n].data.data() == chunks[n - 1].data.data() + chunks[n - 1].data.size())
+		++n;
+	return n;
+}
+
+xet::result<> materialiser::put_run(std::span<chunk_data const> run)
+{
+	std::size_t const position = build_position(m_uniques[run[0].u]);
+	auto fd = open_partial(position);
+	if (!fd) return tl::unexpected(fd.error());
+	std::size_t bytes = 0;
+	for (chunk_data const& c : run) bytes += c.data.size();
+	std::uint64_t const offset = m_offset[m_uniques[run[0].u]];
+	auto const written = write_at((*fd)->get(), offset, {run[0].data.data(), bytes}, m_target->files[m_build[position]].path);
+	if (written) ::sync_file_range((*fd)->get(), off_t(offset), off_t(bytes), SYNC_FILE_RANGE_WRITE);
+	return written;
+}
+
+xet::result<> materialiser::put(std::span<chunk_data const> chunks)
+{
+	while (!chunks.empty())
+	{
+		auto const run = chunks.first(run_length(chunks));
+		chunks = chunks.subspan(run.size());
+		bool const zeros = std::any_of(run.begin(), run.end(), [](chunk_data const& c) { return all_zero(c.data); });
+		bool const fresh = std::none_of(run.begin(), run.end(), [&](chunk_data const& c) { return m_state[c.u] != missing; });
+		if (run.size() == 1 || zeros || !fresh)
+		{
+			for (chunk_data const& c : run)
+				if (auto const one = put(c.u, c.data); !one) return one;
+			continue;
+		}
+		// two writers of one chunk write the same bytes: only who ends its state counts it
+		if (auto const written = put_run(run); !written) return written;
+		for (chunk_data const& c : run)
+		{
+			std::uint8_t expected = missing;
+			if (m_state[c.u].compare_exchange_strong(expected, had)) chunk_done(build_position(m_uniques[c.u]));
+		}
+	}
+	return {};
+}
+
 void materialiser::chunk_done(std::size_t position)
 {
 	if (--m_partials[position].chunks_left != 0) return;
@@ -260,7 +318,7 @@ xet::result<> materialiser::sync(std::vector<std::uint32_t> const& files)
 		file_entry const& f = m_target->files[file];
 		auto fd = m_fs.open_file(partial_path(file), O_RDWR | O_CREAT, 0600);
 		if (!fd) return tl::unexpected(fd.error());
-		timespec const times[2] = {{0, UTIME_OMIT}, {time_t(f.mtime_ns / 1'000'000'000), long(f.mtime_ns % 1'000'000'000)}};
+		timespec const times[2] = {{0, UTIME_OMIT}, to_timespec(f.mtime_ns)};
 		if (::fchmod(fd->get(), f.mode) != 0 || ::futimens(fd->get(), times) != 0)
 			return fail(errc::io, "cannot set mode and time of ", printable(f.path), ": ", std::strerror(errno));
 		if (files.size() < sync_all_from && ::fdatasync(fd->get()) != 0)

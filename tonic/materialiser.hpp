@@ -40,6 +40,14 @@ public:
 	bool has(std::uint32_t u) const { return m_state[u].load(std::memory_order_acquire) == had; }
 	// data is the verified content of unique(u). A second put of one chunk does nothing.
 	xet::result<> put(std::uint32_t u, xet::bytes_view data);
+	struct chunk_data
+	{
+		std::uint32_t u;
+		xet::bytes_view data;
+	};
+	// The same for many. Chunks that are neighbours in memory and in their file are written with one call, and their way to
+	// the disk begins at once, so that the sync at the end finds little left to do.
+	xet::result<> put(std::span<chunk_data const> chunks);
 	// Bytes of a chunk that is here already; not verified.
 	bool read(std::uint32_t u, xet::bytes& out) const;
 
@@ -74,6 +82,9 @@ private:
 	void forget_fd(std::size_t position) const;
 	xet::result<> recover_file(std::size_t position, std::atomic<bool> const& stop, xet::bytes& buffer);
 	void chunk_done(std::size_t position);
+	bool one_place(std::uint32_t u, std::size_t& position) const;
+	std::size_t run_length(std::span<chunk_data const> chunks) const;
+	xet::result<> put_run(std::span<chunk_data const> run);
 	xet::result<> remove_foreign_partials();
 	xet::result<> sync(std::vector<std::uint32_t> const& files);
 	xet::result<bool> clear_way(std::string const& path, local_index const& index, std::int64_t now_seconds, placed& report);

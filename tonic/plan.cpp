@@ -2,6 +2,7 @@
 
 #include "tonic/folder_fs.hpp"
 
+#include <algorithm>
 #include <map>
 
 namespace tonic {
@@ -44,6 +45,36 @@ void find_moves(manifest const& target, std::map<std::string_view, local_file co
 	std::erase_if(plan.remove, [&](std::string const& p) { return moved.contains(p); });
 }
 
+bool is_below(std::string_view path, std::string const& dir)
+{
+	return dir.empty() || (path.size() > dir.size() && path[dir.size()] == '/' && path.starts_with(dir));
+}
+
+bool is_below_any(std::string_view path, std::vector<std::string> const& dirs)
+{
+	return std::any_of(dirs.begin(), dirs.end(), [&](std::string const& d) { return is_below(path, d); });
+}
+
+// The entries of more whose paths are not in list already.
+template <class Entry>
+void merge(std::vector<Entry>& list, std::vector<Entry> more)
+{
+	if (more.empty()) return;
+	auto const by_path = [](Entry const& a, Entry const& b) { return a.path < b.path; };
+	auto const middle = list.insert(list.end(), std::move_iterator(more.begin()), std::move_iterator(more.end()));
+	std::sort(middle, list.end(), by_path);
+	std::inplace_merge(list.begin(), middle, list.end(), by_path);
+	list.erase(std::unique(list.begin(), list.end(), [](Entry const& a, Entry const& b) { return a.path == b.path; }), list.end());
+}
+
+template <class Entry>
+std::vector<Entry> entries_below(std::vector<Entry> const& list, std::vector<std::string> const& dirs)
+{
+	std::vector<Entry> out;
+	std::copy_if(list.begin(), list.end(), std::back_inserter(out), [&](Entry const& e) { return is_below_any(e.path, dirs); });
+	return out;
+}
+
 } // namespace
 
 folder_plan make_plan(manifest const& target, manifest const* previous, std::vector<local_file> const& local)
@@ -79,6 +110,52 @@ folder_plan make_plan(manifest const& target, manifest const* previous, std::vec
 	}
 	find_moves(target, by_path, plan);
 	return plan;
+}
+
+void keep_unknown(scan_result& found, local_index const& known, manifest const* before)
+{
+	std::vector<local_file> kept;
+	for (std::string const& path : found.unstable)
+		if (auto const* f = known.find(path)) kept.push_back(*f);
+	for (local_file const& unread : found.unreadable_files)
+	{
+		auto const* f = known.find(unread.path);
+		if (f == nullptr) continue;
+		kept.push_back(*f);
+		file_stamp const& now = unread.stamp;
+		if (now.size == f->stamp.size && now.mtime_ns == f->stamp.mtime_ns && now.inode == f->stamp.inode) kept.back().stamp.mode = now.mode;
+	}
+	auto unknown = found.unreadable_dirs;
+	if (before != nullptr)
+	{
+		std::vector<link_entry> links;
+		for (std::string const& path : found.unstable)
+		{
+			if (auto const* l = before->find_link(path)) links.push_back(*l);
+			if (before->find_dir(path) != nullptr) unknown.push_back(path);
+		}
+		merge(found.links, std::move(links));
+		merge(found.dirs, entries_below(before->dirs, unknown));
+		merge(found.links, entries_below(before->links, unknown));
+	}
+	if (!unknown.empty())
+	{
+		for (auto const& f : known.all())
+			if (is_below_any(f->path, unknown)) kept.push_back(*f);
+	}
+	merge(found.files, std::move(kept));
+}
+
+bool all_gone(scan_result const& found, local_index const& known, manifest const* before)
+{
+	if (!found.unstable.empty()) return false;
+	bool const file_left = std::any_of(found.files.begin(), found.files.end(), [&](local_file const& f) {
+		return known.find(f.path) != nullptr || (before != nullptr && before->find_file(f.path) != nullptr);
+	});
+	bool const link_left = before != nullptr
+		&& std::any_of(found.links.begin(), found.links.end(), [&](link_entry const& l) { return before->find_link(l.path) != nullptr; });
+	bool const had_any = known.size() > 0 || (before != nullptr && !(before->files.empty() && before->links.empty()));
+	return had_any && !file_left && !link_left;
 }
 
 } // namespace tonic

@@ -1,6 +1,7 @@
 #pragma once
 // What has to be done to a folder's files on this disk so that they become a version. Pure functions.
 
+#include "tonic/local_index.hpp"
 #include "tonic/scan.hpp"
 
 namespace tonic {
@@ -29,5 +30,12 @@ struct folder_plan
 // local: every file with its published flag set where its content is, or was, that of a published version.
 // previous: the version this folder followed before, or null.
 folder_plan make_plan(manifest const& target, manifest const* previous, std::vector<local_file> const& local);
+
+// What a scan could not look at (unreadable, or changing while it was read) is taken to be as it was, not gone: files as the
+// index has them, directories and links as the version before had them. before may be null.
+void keep_unknown(scan_result& found, local_index const& known, manifest const* before);
+
+// Nothing of what was there is there, though something else may be: a disk that is not mounted looks like that.
+bool all_gone(scan_result const& found, local_index const& known, manifest const* before);
 
 } // namespace tonic

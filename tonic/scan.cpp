@@ -26,6 +26,8 @@ void start_reading(progress_meter& progress, scan_result const& found, std::vect
 
 void sort_reports(scan_result& r)
 {
+	for (auto const& dir : r.unreadable_dirs)
+		r.refused.push_back({dir.empty() ? "." : dir, "this directory cannot be read; what is below it stays as it was"});
 	std::sort(r.refused.begin(), r.refused.end(), [](auto const& a, auto const& b) { return a.path < b.path; });
 	std::sort(r.unstable.begin(), r.unstable.end());
 	std::sort(r.unreadable_dirs.begin(), r.unreadable_dirs.end());

@@ -73,11 +73,13 @@ struct scan_result
 	std::vector<dir_entry> dirs;    // sorted
 	std::vector<link_entry> links;  // sorted
 	// not shared: links that leave the folder, devices, sockets, pipes, case or Unicode twins (all of a group),
-	// names that are not UTF-8 or too long, files without read permission
+	// names that are not UTF-8 or too long, files and directories that cannot be read
 	std::vector<refusal> refused;
 	// Files that changed while they were read: not in files; scan again soon.
 	std::vector<std::string> unstable;
-	// Directories that could not be listed (no permission, I/O error): what was below them before is unknown, not gone.
+	// Among the refused, because they could not be read (no permission, I/O error): what is in these files and below these
+	// directories is unknown, not gone. The files have no content here; the folder itself is "".
+	std::vector<local_file> unreadable_files;
 	std::vector<std::string> unreadable_dirs;
 	std::uint64_t bytes_hashed = 0;  // read in this scan
 };

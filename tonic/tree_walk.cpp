@@ -16,8 +16,6 @@ namespace tonic {
 
 namespace {
 
-std::int64_t nanoseconds(timespec const& t) { return std::int64_t(t.tv_sec) * 1'000'000'000 + t.tv_nsec; }
-
 struct close_dir
 {
 	void operator()(DIR* d) const { ::closedir(d); }
@@ -72,6 +70,12 @@ private:
 	void add_link(int parent_fd, child const& c);
 	void add_dir(int parent_fd, child const& c);
 	void refuse(std::string reason) { m_out.refused.push_back({m_path, std::move(reason)}); }
+	// of the directory that is the first dir_size bytes of m_path
+	void dir_is_unreadable(std::size_t dir_size)
+	{
+		auto dir = m_path.substr(0, dir_size);
+		if (m_out.unreadable_dirs.empty() || m_out.unreadable_dirs.back() != dir) m_out.unreadable_dirs.push_back(std::move(dir));
+	}
 
 	scan_options const& m_options;
 	progress_meter& m_progress;
@@ -114,7 +118,7 @@ std::vector<child> walker::list(dir_handle const& dir)
 		m_progress.report();
 		errno = 0;
 	}
-	if (errno != 0) m_out.unreadable_dirs.push_back(m_path);
+	if (errno != 0) dir_is_unreadable(m_path.size());
 	std::sort(ret.begin(), ret.end(), path_less);
 	return ret;
 }
@@ -129,7 +133,7 @@ void walker::classify(int dir_fd, char const* name, std::vector<child>& out)
 	else if (::fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 	{
 		// gone since it was listed: as if it had never been there
-		if (errno != ENOENT) refuse(xet::cat("cannot be examined: ", std::strerror(errno)));
+		if (errno != ENOENT) dir_is_unreadable(own_size);
 	}
 	else if (S_ISREG(st.st_mode)) out.push_back({name, child_kind::file, stamp_of(st), false});
 	else if (S_ISDIR(st.st_mode)) out.push_back({name, child_kind::dir, stamp_of(st), false});
@@ -213,8 +217,8 @@ file_stamp stamp_of(struct ::stat const& st)
 {
 	file_stamp ret;
 	ret.size = std::uint64_t(st.st_size);
-	ret.mtime_ns = nanoseconds(st.st_mtim);
-	ret.ctime_ns = nanoseconds(st.st_ctim);
+	ret.mtime_ns = to_nanoseconds(st.st_mtim);
+	ret.ctime_ns = to_nanoseconds(st.st_ctim);
 	ret.inode = st.st_ino;
 	ret.mode = st.st_mode & 0777;
 	return ret;

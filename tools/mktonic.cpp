@@ -71,7 +71,6 @@ xet::result<tonic::manifest> scan(arguments const& a, xet::profile const& how, b
 	progress.clear();
 	if (!found) return tl::unexpected(found.error());
 	for (std::string const& path : found->unstable) found->refused.push_back({path, "it keeps changing while it is read"});
-	for (std::string const& path : found->unreadable_dirs) found->refused.push_back({path, "this directory cannot be listed"});
 	for (auto const& r : found->refused) std::cerr << "not shared: " << tonic::printable(r.path) << ": " << r.reason << '\n';
 	all_shared = found->refused.empty();
 	return tonic::to_manifest(*found, how);

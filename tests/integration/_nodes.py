@@ -28,8 +28,17 @@ def wait_for(condition, seconds=30.0, what="condition"):
         time.sleep(0.02)
 
 
+def is_root():
+    return os.geteuid() == 0
+
+
+# What a program is started with to run as nobody; needs root.
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
 class Node:
-    def __init__(self, base, name, listen="127.0.0.1:0", config=None):
+    def __init__(self, base, name, listen="127.0.0.1:0", config=None, prefix=()):
+        self.prefix = list(prefix)
         self.data = pathlib.Path(base) / name
         self.listen = listen
         self.config = config
@@ -38,7 +47,7 @@ class Node:
         self.start()
 
     def start(self):
-        command = [BIN / "xetd", "--data", self.data, "--listen", self.listen, "--no-dht", "--no-lsd", "--no-upnp", "--foreground"]
+        command = [*self.prefix, BIN / "xetd", "--data", self.data, "--listen", self.listen, "--no-dht", "--no-lsd", "--no-upnp", "--foreground"]
         if self.config:
             command += ["--config", self.config]
         with open(self.log_path, "ab") as log:
@@ -68,7 +77,7 @@ class Node:
         return self.log_path.read_text(errors="replace")
 
     def xet(self, *args, check=True, timeout=120):
-        done = subprocess.run([BIN / "xet", "--data", self.data, *map(str, args)], capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run([*self.prefix, BIN / "xet", "--data", self.data, *map(str, args)], capture_output=True, text=True, timeout=timeout)
         if check and done.returncode != 0:
             raise AssertionError(f"xet {' '.join(map(str, args))} -> {done.returncode}\n{done.stdout}{done.stderr}\n--- log\n{self.log()[-3000:]}")
         return done

@@ -228,8 +228,9 @@ TEST(scan, unreadable_files_and_directories)
 	}
 	::chmod((dir / "closed").c_str(), 0755);
 	EXPECT_EQ(paths_of(r.files), paths{"open"});
-	EXPECT_EQ(paths_of(r.refused), paths{"locked"});
-	EXPECT_NE(r.refused[0].reason.find("permission"), std::string::npos);
+	EXPECT_EQ(paths_of(r.refused), (paths{"closed", "locked"}));
+	EXPECT_NE(r.refused[1].reason.find("permission"), std::string::npos);
+	EXPECT_EQ(paths_of(r.unreadable_files), paths{"locked"});
 	EXPECT_EQ(r.unreadable_dirs, paths{"closed"});
 	EXPECT_EQ(paths_of(r.dirs), paths{"closed"}) << "it is there; what is below is unknown";
 }
