@@ -77,6 +77,7 @@ xet::wire::folder_head make_head(version const& v, tonic::key_pair const& key)
 	head.timestamp = std::uint64_t(v.manifest->timestamp);
 	head.ref = v.ref;
 	head.tree = v.tree.root();
+	head.hash = v.manifest->how.kind;
 	head.signature = key.sign(head_message(head));
 	return head;
 }

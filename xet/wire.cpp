@@ -177,6 +177,9 @@ folder_head read_head(reader& in)
 	h.tree.hash = in.hash();
 	h.tree.size = in.number<std::uint32_t>();
 	h.tree.levels = in.number<std::uint8_t>();
+	auto const hash = in.number<std::uint8_t>();
+	if (hash > std::uint8_t(hash_kind::hf)) in.refuse();
+	h.hash = hash_kind(hash);
 	h.signature = in.array<64>();
 	return h;
 }
@@ -436,6 +439,7 @@ bytes folder_head::signed_part() const
 	append(out, tree.hash.view());
 	append_be(out, tree.size);
 	append_be(out, tree.levels);
+	out.push_back(std::uint8_t(hash));
 	return out;
 }
 

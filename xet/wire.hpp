@@ -92,7 +92,7 @@ struct chunks_added { std::vector<hash32> hashes; };
 struct chunks_dropped { std::vector<hash32> hashes; };
 
 // A folder's newest version, signed by who may publish it.
-// Layout: id NUL, author[32], seq u64, timestamp u64, ref[40], data bytes u64, root hash[32], root size u32, levels u8, signature[64]
+// Layout: id NUL, author[32], seq u64, timestamp u64, ref[40], data bytes u64, root hash[32], root size u32, levels u8, hash u8, signature[64]
 // The signature is Ed25519 over "tonic head v1" ‖ everything before it.
 struct folder_head
 {
@@ -102,6 +102,7 @@ struct folder_head
 	std::uint64_t timestamp = 0;  // seconds since 1970
 	ref40 ref{};
 	tree_root tree;  // of the .tonic bytes
+	hash_kind hash = hash_kind::blake3;  // what the tree's and the folder's chunks are named with
 	std::array<std::uint8_t, 64> signature{};
 
 	bytes signed_part() const;  // what the signature is over

@@ -84,7 +84,7 @@ TEST(wire, every_message_survives_a_round_trip)
 {
 	bytes const data = splitmix(1, 100);
 	folder_head head{.id = "folder", .author = {}, .seq = 1ull << 40, .timestamp = 5, .ref = to_ref(some_hash(3))
-		, .tree = {some_hash(4), 77, 2, 1ull << 33}, .signature = {}};
+		, .tree = {some_hash(4), 77, 2, 1ull << 33}, .hash = hash_kind::hf, .signature = {}};
 	head.signature[63] = 9;
 	std::vector<message> const all{chunk_request{.hash = some_hash(1)}, chunk_not_found{some_hash(1)}, chunk_error{some_hash(1), 2, "busy"}
 		, version_request{"x"}, version_response{"x", to_ref(some_hash(1))}, update_notify{"x", to_ref(some_hash(1)), 99}, mode_request{"x"}
