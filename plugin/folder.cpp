@@ -30,6 +30,7 @@ folder::folder(std::shared_ptr<context> shared, folder_record record, std::files
 	: m_shared(std::move(shared))
 	, m_state_dir(std::move(state_dir))
 	, m_id(record.carrier.folder)
+	, m_publishes(record.role == folder_role::publisher)
 	, m_siblings(std::move(siblings))
 	, m_strand(boost::asio::make_strand(m_shared->jobs))
 	, m_record(std::move(record))

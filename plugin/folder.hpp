@@ -60,7 +60,7 @@ public:
 
 	std::string const& id() const { return m_id; }
 	std::string hash_algorithm() const;
-	bool publishes() const { return record().role == folder_role::publisher; }
+	bool publishes() const { return m_publishes; }
 	folder_record record() const;
 	folder_status status() const;
 	std::string why(std::string const& path) const;
@@ -80,6 +80,7 @@ public:
 	void head_arrived(xet::wire::folder_head const& head, std::uint32_t peer);
 	void chunk_arrived(xet::hash32 const& hash, xet::bytes data, bool metadata, std::uint32_t peer);
 	void peers_changed();
+	void tell_what_is_here();  // offers again, with what came in since the last time
 
 	// workers: a chunk that this folder may serve, verified. metadata says which kind it was.
 	std::optional<xet::bytes> read_chunk(xet::hash32 const& hash, bool& metadata) const;
@@ -120,6 +121,8 @@ private:
 	void mark_published(std::vector<tonic::local_file>& files) const;
 	xet::result<> carry_out(tonic::folder_plan plan, tonic::scan_result const& found);
 	bool entries_are_right(tonic::scan_result const& found) const;
+	xet::result<> check_room(tonic::materialiser const& job) const;
+	void leave_no_empty_root();
 	xet::result<> open_dirs();
 	xet::result<> keep_edits_aside(std::vector<std::string> const& paths);
 	xet::result<> make_way_for_dirs();
@@ -158,6 +161,7 @@ private:
 	std::shared_ptr<context> m_shared;
 	std::filesystem::path const m_state_dir;
 	std::string const m_id;
+	bool const m_publishes;
 	sibling_list m_siblings;
 	boost::asio::strand<boost::asio::thread_pool::executor_type> m_strand;
 	std::atomic<bool> m_stop{false};
@@ -185,6 +189,7 @@ private:
 	std::shared_ptr<tonic::manifest const> m_target;    // the current version's, for the work at hand
 	std::shared_ptr<tonic::manifest const> m_previous;  // the version that was complete on disk last
 	std::vector<std::string> m_to_remove;
+	std::vector<std::string> m_closed_dirs;  // cannot be listed, and there is no work to open them for
 	std::optional<xet::wire::folder_head> m_fetching;
 	std::optional<xet::tree_assembly> m_assembly;
 	std::uint32_t m_fetch_peer = 0;

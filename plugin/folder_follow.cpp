@@ -78,12 +78,18 @@ void folder::begin_fetch(xet::wire::folder_head head)
 		else if (!m_job) offer_all();
 		return;
 	}
-	auto assembly = xet::tree_assembly::start(v ? v->manifest->how.kind : xet::kind_from_name(r.profile).value_or(xet::hash_kind::blake3), head.tree);
+	if (!xet::has_blake3() && head.hash != xet::hash_kind::sha256)
+	{
+		set_state("error", "this folder's chunks are named with BLAKE3, and this build has none; install a build with BLAKE3", true);
+		return;
+	}
+	auto assembly = xet::tree_assembly::start(head.hash, head.tree);
 	if (!assembly) return;
 	m_newest_seq = head.seq;
 	m_fetching = std::move(head);
 	m_assembly = std::move(*assembly);
-	set_state("syncing");
+	// that the folder is missing stays said
+	if (m_fs || !v) set_state("syncing");
 	continue_fetch();
 }
 
@@ -162,7 +168,7 @@ void folder::finish_fetch()
 	auto manifest = tonic::decode_tonic(data);
 	std::string wrong;
 	if (!manifest) wrong = manifest.error().message;
-	else if (manifest->folder != m_id || manifest->seq != head.seq || manifest->author != head.author) wrong = "it is not the version its head names";
+	else if (manifest->folder != m_id || manifest->seq != head.seq || manifest->author != head.author || manifest->how.kind != head.hash) wrong = "it is not the version its head names";
 	else if (manifest->git_ref.empty()
 		&& head.ref != xet::wire::to_ref(xet::hasher(manifest->how.kind).update(data).finish())) wrong = "its bytes do not have the head's reference";
 	if (!wrong.empty())
@@ -184,6 +190,9 @@ void folder::finish_fetch()
 	if (!taken)
 	{
 		trouble(taken.error(), retry_interval);
+		// nobody says it again: as if it had just arrived
+		m_newest_seq = v ? v->manifest->seq : 0;
+		post_later(retry_interval, [this, head] { begin_fetch(head); });
 		return;
 	}
 	{
@@ -222,16 +231,7 @@ void folder::follower_scan()
 			return;
 		}
 	}
-	if (auto const opened = open_root(); !opened)
-	{
-		{
-			std::lock_guard const lock(m_mutex);
-			m_watcher.reset();
-		}
-		set_state("error", opened.error().message, true);
-		post_later(2s, [this] { scan_soon(); });
-		return;
-	}
+	if (auto const opened = open_root(); !opened) return root_is_gone(opened.error().message);
 	watch_root();
 	auto found = scan([this](std::string_view path) {
 		return target().find_file(path) != nullptr || m_index->find(path) != nullptr;
@@ -242,32 +242,66 @@ void folder::follower_scan()
 		return;
 	}
 	bool const again = !found->unstable.empty();
-	keep_unknown(*found);
-	if (r.placed && looks_unmounted(*found) && !m_accept_deletions && m_fs->root_id() != std::pair(r.root_device, r.root_inode))
-	{
-		set_state("error", xet::cat("the directory at ", r.path.string(), " is another one than before, and empty (disk not mounted?);"
-			" nothing is done until it is back. To fill it again: xet rescan --accept-deletions"), true);
-		post_later(2s, [this] { scan_soon(); });
-		return;
-	}
+	if (r.placed && !m_accept_deletions && !same_root_as_before() && tonic::all_gone(*found, *m_index, m_previous.get()))
+		return root_is_gone(xet::cat("the directory at ", tonic::printable(r.path.native()), " is another one than before, without the folder's files"
+			" (disk not mounted?). It goes on when they are back. To fill it again: xet rescan ", m_id, " --accept-deletions"));
+	tonic::keep_unknown(*found, *m_index, m_previous.get());
 	mark_published(found->files);
 	auto done = index_scan(*found);
 	if (done)
 	{
-		std::vector<std::string> edits;
-		for (tonic::local_file const& f : found->files)
-			if (!f.published && tonic::is_kept_aside(f.path) && !target().find_file(f.path)) edits.push_back(f.path);
+		auto edits = find_kept_aside(*found);
 		{
 			std::lock_guard const lock(m_mutex);
 			m_local_edits = std::move(edits);
-			m_record.placed = true;
 		}
 		remember_root();
 		m_accept_deletions = false;
-		done = carry_out(tonic::make_plan(target(), m_previous.get(), found->files), found->files);
+		done = carry_out(tonic::make_plan(target(), m_previous.get(), found->files), *found);
 	}
-	if (!done) trouble(done.error(), retry_interval);
-	else if (again) post_later(1s, [this] { scan_soon(); });
+	if (!done)
+	{
+		if (!record().placed) leave_no_empty_root();
+		trouble(done.error(), retry_interval);
+	}
+	else if (again) retry(1s);
+}
+
+// What was made for a version that does not fit goes again.
+void folder::leave_no_empty_root()
+{
+	{
+		std::lock_guard const lock(m_mutex);
+		m_fs.reset();
+		m_watcher.reset();
+	}
+	std::error_code ignored;
+	std::filesystem::remove(record().path, ignored);
+}
+
+// Local edits that were given another name: files, links, whole directories.
+std::vector<std::string> folder::find_kept_aside(tonic::scan_result const& found) const
+{
+	std::set<std::string> out;
+	auto const look = [&](std::string const& path) {
+		for (std::size_t from = 0; from < path.size();)
+		{
+			auto const end = std::min(path.find('/', from), path.size());
+			std::string part = path.substr(0, end);
+			if (tonic::is_kept_aside(part.substr(from)) && !target().find_file(part) && !target().find_link(part) && !target().find_dir(part))
+			{
+				out.insert(std::move(part));
+				return;
+			}
+			from = end + 1;
+		}
+	};
+	for (auto const& f : found.files)
+		if (!f.published) look(f.path);
+	for (auto const& l : found.links) look(l.path);
+	for (auto const& d : found.dirs) look(d.path);
+	for (auto const& r : found.refused) look(r.path);  // a pipe can be in the way, too
+	return {out.begin(), out.end()};
 }
 
 // A file's content may be replaced when a publisher once said it; anything else is somebody's work.
@@ -286,9 +320,53 @@ void folder::mark_published(std::vector<tonic::local_file>& files) const
 	}
 }
 
-xet::result<> folder::carry_out(tonic::folder_plan plan, std::vector<tonic::local_file> const& local)
+// Directories and links are there, and none that the version before had and this one has not.
+bool folder::entries_are_right(tonic::scan_result const& found) const
 {
+	auto const in = [](auto const& list, std::string const& path) {
+		auto const i = std::lower_bound(list.begin(), list.end(), path, [](auto const& e, std::string const& p) { return e.path < p; });
+		return i != list.end() && i->path == path ? &*i : nullptr;
+	};
+	for (auto const& d : target().dirs)
+		if (!in(found.dirs, d.path)) return false;
+	for (auto const& l : target().links)
+		if (auto const* here = in(found.links, l.path); !here || here->target != l.target) return false;
+	if (!m_previous || m_previous == m_target) return true;
+	for (auto const& d : m_previous->dirs)
+		if (!target().find_dir(d.path) && in(found.dirs, d.path)) return false;
+	for (auto const& l : m_previous->links)
+		if (!target().find_link(l.path) && in(found.links, l.path)) return false;
+	return true;
+}
+
+// Directories that their owner may not write or list are opened for the work; their own modes come back at the end.
+xet::result<> folder::open_dirs()
+{
+	for (auto const& m : {m_previous, m_target})
+	{
+		if (!m) continue;
+		for (tonic::dir_entry const& d : m->dirs)
+		{
+			auto const now = m_fs->look(d.path);
+			if (now.kind != tonic::entry_kind::dir || (now.stamp.mode & 0700) == 0700) continue;
+			if (auto const set = m_fs->set_mode(d.path, now.stamp.mode | 0700); !set) return set;
+		}
+	}
+	return {};
+}
+
+xet::result<> folder::carry_out(tonic::folder_plan plan, tonic::scan_result const& found)
+{
+	auto const& local = found.files;
+	// changing a directory's mode is an event, so it must not happen when all is well: it would never end
+	bool const idle = plan.nothing_to_do() && entries_are_right(found);
+	m_closed_dirs = idle ? found.unreadable_dirs : std::vector<std::string>();
+	// an edited file stays in its place until what replaces it is here: without a peer that may take long
+	std::set<std::string_view> replaced;
+	for (std::uint32_t const i : plan.build) replaced.insert(target().files[i].path);
+	std::erase_if(plan.keep_aside, [&](std::string const& path) { return replaced.contains(path); });
 	for (auto const& step : {
+			std::function<xet::result<>()>([&] { return idle ? xet::result<>() : open_dirs(); }),
 			std::function<xet::result<>()>([&] { return keep_edits_aside(plan.keep_aside); }),
 			std::function<xet::result<>()>([&] { return make_way_for_dirs(); }),
 			std::function<xet::result<>()>([&] { return move_files(plan.moves, local); }),
@@ -323,14 +401,9 @@ xet::result<> folder::make_way_for_dirs()
 {
 	for (tonic::dir_entry const& d : target().dirs)
 	{
+		if (tonic::lies_below(d.path, m_closed_dirs)) continue;
 		auto const now = m_fs->look(d.path);
-		if (now.kind == tonic::entry_kind::dir)
-		{
-			// files have to go in; the version's own mode comes back at the end
-			if ((now.stamp.mode & 0700) != 0700)
-				if (auto const set = m_fs->set_mode(d.path, now.stamp.mode | 0700); !set) return set;
-			continue;
-		}
+		if (now.kind == tonic::entry_kind::dir) continue;
 		if (now.kind != tonic::entry_kind::absent)
 		{
 			auto const* known = m_index->find(d.path);
@@ -390,22 +463,17 @@ xet::result<> folder::begin_job(std::vector<std::uint32_t> build)
 	if (job->files_left() > 0)
 	{
 		// before anything is written: a disk that cannot hold the version is left as it is
-		std::uint64_t const needed = job->bytes_to_write();
-		std::uint64_t const free = m_fs->free_bytes();
+		if (auto const room = check_room(*job); !room) return room;
 		set_state("syncing");
-		if (needed > free)
-		{
-			auto const recovered = job->recover(m_stop);  // what is here already needs no room
-			if (!recovered) return recovered;
-			if (job->bytes_to_write() + disk_reserve_bytes > m_fs->free_bytes())
-				return fail(errc::no_space, "the disk is full: ", m_fs->root().string(), " needs ", job->bytes_to_write(), " more bytes and has ", m_fs->free_bytes());
-		}
-		else if (auto const recovered = job->recover(m_stop); !recovered) return recovered;
 	}
+	if (auto const recovered = job->recover(m_stop); !recovered) return recovered;
+	bool placed;
 	{
 		std::lock_guard const lock(m_mutex);
 		m_job = job;
+		placed = std::exchange(m_record.placed, true);
 	}
+	if (!placed) save();
 	if (job->files_left() == 0)
 	{
 		complete();
@@ -414,6 +482,16 @@ xet::result<> folder::begin_job(std::vector<std::uint32_t> build)
 	if (auto const s = current_swarm()) s->offer(current(), false, have_bits(*job));
 	gather(job);
 	return {};
+}
+
+xet::result<> folder::check_room(tonic::materialiser const& job) const
+{
+	// partial files of an earlier run hold room already, whatever of them is still good
+	std::uint64_t const to_write = job.bytes_to_write(), held = job.partial_bytes();
+	std::uint64_t const needed = to_write > held ? to_write - held : 0;
+	std::uint64_t const free = m_fs->free_bytes();
+	if (needed == 0 || needed + disk_reserve_bytes <= free) return {};
+	return fail(errc::no_space, "the disk is full: ", tonic::printable(m_fs->root().native()), " needs ", needed + disk_reserve_bytes, " more bytes and has ", free);
 }
 
 std::vector<bool> folder::have_bits(tonic::materialiser const& job) const
@@ -427,6 +505,19 @@ std::vector<bool> folder::have_bits(tonic::materialiser const& job) const
 			have[o] = job.has(*job.find(m.chunks[o].hash));
 	}
 	return have;
+}
+
+void folder::tell_what_is_here()
+{
+	post([this] {
+		std::shared_ptr<tonic::materialiser> job;
+		{
+			std::lock_guard const lock(m_mutex);
+			job = m_job;
+		}
+		auto const s = current_swarm();
+		if (job && s) s->offer(current(), false, have_bits(*job));
+	});
 }
 
 // Chunks that are on this disk already, and where; copied by workers, a batch at a time, so that serving goes on meanwhile.
@@ -655,11 +746,15 @@ void folder::store(std::shared_ptr<tonic::materialiser> const& job, std::span<to
 
 void folder::job_failed(xet::error const& e)
 {
+	std::shared_ptr<tonic::materialiser> job;
 	{
 		std::lock_guard const lock(m_mutex);
-		m_job = nullptr;
+		job = std::exchange(m_job, nullptr);
 	}
 	if (auto const s = current_swarm()) s->want_content({}, {});
+	// how much is missing says more than which write it was
+	if (e.code == errc::no_space && job)
+		if (auto const room = check_room(*job); !room) return trouble(room.error(), retry_interval);
 	trouble(e, retry_interval);
 }
 
@@ -797,6 +892,7 @@ xet::result<> folder::place_links()
 {
 	for (tonic::link_entry const& l : target().links)
 	{
+		if (tonic::lies_below(l.path, m_closed_dirs)) continue;
 		auto const now = m_fs->look(l.path);
 		if (now.kind == tonic::entry_kind::link && m_fs->read_link(l.path) == l.target)
 		{
@@ -824,6 +920,7 @@ xet::result<> folder::place_dirs()
 {
 	for (auto d = target().dirs.rbegin(); d != target().dirs.rend(); ++d)
 	{
+		if (tonic::lies_below(d->path, m_closed_dirs)) continue;
 		auto const now = m_fs->look(d->path);
 		if (now.kind != tonic::entry_kind::dir)
 			if (auto const made = m_fs->make_dirs(d->path); !made) return made;

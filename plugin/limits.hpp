@@ -29,6 +29,11 @@ inline constexpr std::size_t endgame_items = 64;
 // what only it has.
 inline constexpr std::chrono::seconds common_chunks_patience{10};
 
+// A publisher that sent this much lately sends a chunk once, and refers other peers to who has it; a small edit is simply sent
+// to everybody.
+inline constexpr std::int64_t refer_from_bytes = 16 * 1024 * 1024;
+inline constexpr std::chrono::seconds refer_window{10};
+
 inline constexpr std::chrono::milliseconds have_interval{200};      // CHUNKS_ADDED deltas
 inline constexpr std::size_t max_hashes_per_message = 4096;         // 128 KiB
 inline constexpr std::uint32_t max_bitmap_bytes = 512 * 1024;       // of one FOLDER_HAVE; longer ones go in parts

@@ -281,6 +281,7 @@ void peer::send_answers(std::vector<answer> const& answers)
 		count.wire_bytes_out += frame.size() + a.data->size();
 		count.chunk_bytes_out += a.data->size();
 		if (a.metadata) count.metadata_bytes_out += a.data->size();
+		else s->sent(*this, a.asked.hash, a.data->size());
 		++count.chunks_out;
 #if LIBTORRENT_VERSION_NUM == 20008
 		// All but the last byte without a copy; the last byte goes through the exported call, which is what starts sending.

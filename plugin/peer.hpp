@@ -21,6 +21,7 @@ public:
 	bool origin() const { return m_origin; }            // says it publishes the folder
 	int reqq() const { return m_reqq; }
 	std::optional<lt::tcp::endpoint> const& listens() const { return m_listens; }
+	steady::duration age() const { return steady::now() - m_since; }
 	std::string name() const;
 
 	void send(xet::wire::message const& m);

@@ -1,6 +1,7 @@
 #include "plugin/scheduler.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ut_xet {
 
@@ -142,23 +143,39 @@ void scheduler::map_added(peer& p)
 	p.unmapped.clear();
 }
 
-void scheduler::peer_lacks(peer_key key, xet::hash32 const& hash)
+// The request is answered without the chunk. False when there was none.
+bool scheduler::unask(peer_key key, peer& p, xet::hash32 const& hash)
 {
-	auto const i = m_peers.find(key);
-	if (i == m_peers.end()) return;
-	peer& p = i->second;
 	auto const a = p.asked.find(hash);
-	if (a == p.asked.end()) return;
+	if (a == p.asked.end()) return false;
 	p.window -= a->second.size;
 	p.asked.erase(a);
 	p.snubbed = false;
-	if (p.lacks.size() < max_unmapped_hashes) p.lacks.insert(hash);
 	for (pool* from : {&m_metadata, &m_content})
 	{
 		item* const it = from->find(hash);
 		if (it != nullptr && it->at == state::asked && it->owner == key)
 			give_back(*from, std::uint32_t(it - from->items.data()));
 	}
+	return true;
+}
+
+void scheduler::peer_lacks(peer_key key, xet::hash32 const& hash)
+{
+	auto const i = m_peers.find(key);
+	if (i == m_peers.end() || !unask(key, i->second, hash)) return;
+	if (i->second.lacks.size() < max_unmapped_hashes) i->second.lacks.insert(hash);
+}
+
+void scheduler::peer_refers(peer_key key, xet::hash32 const& hash, steady::time_point now)
+{
+	auto const i = m_peers.find(key);
+	if (i == m_peers.end() || !unask(key, i->second, hash)) return;
+	peer& p = i->second;
+	p.last_data = now;
+	// the first time, whoever has it gets a moment to be found
+	if (!std::exchange(m_was_referred, true)) m_others_data = std::max(m_others_data, now);
+	if (others_keep_up(now) && p.referred.size() < max_unmapped_hashes) p.referred.insert(hash);
 }
 
 bool scheduler::has_all(peer_key key, xet::hash32 const& root) const
@@ -213,6 +230,7 @@ void scheduler::set_metadata(xet::hash32 const& root, xet::chunk_list const& chu
 
 void scheduler::set_content(xet::hash32 const& root, std::vector<want> wants)
 {
+	m_was_referred = false;
 	fill(m_content, root, std::move(wants));
 	for (auto& [key, p] : m_peers)
 	{
@@ -223,7 +241,7 @@ void scheduler::set_content(xet::hash32 const& root, std::vector<want> wants)
 
 bool scheduler::has(peer const& p, pool const& from, item const& i, bool metadata) const
 {
-	if (p.lacks.contains(i.what.hash)) return false;
+	if (p.lacks.contains(i.what.hash) || p.referred.contains(i.what.hash)) return false;
 	if (p.plain) return true;
 	if (p.root != from.root) return false;
 	return metadata || p.all || (i.what.ordinal < p.bits.size() && p.bits[i.what.ordinal]);
@@ -477,6 +495,8 @@ bool scheduler::expire(steady::time_point now)
 		p.last_data = now;
 	}
 	// what was held back from the publisher may be its now
+	if (!others_keep_up(now))
+		for (auto& [key, p] : m_peers) p.referred.clear();
 	++m_epoch;
 	return any;
 }

@@ -42,6 +42,8 @@ public:
 	void peer_has(peer_key peer, xet::hash32 const& root, std::uint32_t first, xet::bytes_view bits);
 	void peer_added(peer_key peer, std::vector<xet::hash32> const& hashes);
 	void peer_lacks(peer_key peer, xet::hash32 const& hash);
+	// The publisher refers us to others; it is asked again when they do not keep up.
+	void peer_refers(peer_key peer, xet::hash32 const& hash, steady::time_point now);
 	// The peer said it has all of that version.
 	bool has_all(peer_key peer, xet::hash32 const& root) const;
 
@@ -114,6 +116,7 @@ private:
 		std::vector<bool> bits;
 		std::unordered_set<xet::hash32> unmapped;  // said to have, before we knew the version's chunks
 		std::unordered_set<xet::hash32> lacks;
+		std::unordered_set<xet::hash32> referred;
 		std::unordered_map<xet::hash32, request> asked;
 		std::int64_t window = 0;  // bytes asked or in work
 		std::uint32_t cursor = 0;
@@ -129,6 +132,7 @@ private:
 	void give_back(pool& from, std::uint32_t i);
 	void count_holder(peer const& p, int change);
 	void map_added(peer& p);
+	bool unask(peer_key key, peer& p, xet::hash32 const& hash);
 	bool others_keep_up(steady::time_point now) const;
 	bool complete_others() const;
 	void expect_others(peer const& p);
@@ -137,6 +141,7 @@ private:
 
 	std::unordered_map<peer_key, peer> m_peers;
 	pool m_metadata, m_content;
+	bool m_was_referred = false;  // once for each version's content
 	bool m_out_of_time = false;  // the last search stopped before it had seen everything
 	std::uint64_t m_epoch = 1;  // grows when a peer that found nothing may find something
 	steady::time_point m_others_data{};  // when a peer other than the publisher last sent, or offered, something

@@ -14,6 +14,8 @@ namespace ut_xet {
 namespace {
 
 constexpr std::chrono::milliseconds expire_interval{250};
+constexpr std::chrono::seconds newcomer_for{3};
+constexpr std::chrono::seconds dial_back_after{5};
 
 xet::wire::endpoint to_wire(lt::tcp::endpoint const& e)
 {
@@ -122,11 +124,7 @@ void swarm::joined(std::shared_ptr<peer> const& p, std::optional<lt::tcp::endpoi
 	m_peers[p->key()] = p;
 	m_peer_count = m_peers.size();
 	++m_shared->count.peers;
-	if (listens)
-	{
-		std::lock_guard const lock(m_known_mutex);
-		if (m_known.size() < max_known_peers) m_known.insert(*listens);
-	}
+	if (listens) learn(*listens, {});
 	m_scheduler.add_peer(p->key(), p->reqq(), !p->heads(), p->origin());
 	if (m_folder) introduce(*p);
 	if (m_folder) m_folder->peers_changed();
@@ -137,6 +135,7 @@ void swarm::left(peer& p)
 	auto const i = m_peers.find(p.key());
 	if (i == m_peers.end()) return;
 	m_peers.erase(i);
+	m_referred.erase(m_referred.lower_bound({p.key(), {}}), m_referred.lower_bound({p.key() + 1, {}}));
 	m_peer_count = m_peers.size();
 	--m_shared->count.peers;
 	m_scheduler.remove_peer(p.key());
@@ -157,7 +156,9 @@ void swarm::introduce(peer& p)
 		if (p.heads() && m_version->head) p.send(*m_version->head);
 		else if (!p.heads())
 			p.send(xet::wire::update_notify{m_folder->id(), m_version->ref, std::uint64_t(m_version->manifest->timestamp)});
-		send_have(p);
+		// while chunks come in, what was offered last is out of date
+		if (m_have_all) send_have(p);
+		else m_folder->tell_what_is_here();
 	}
 	gossip_peers(p);
 	pump(p);
@@ -205,10 +206,17 @@ void swarm::dial_known()
 	std::set<lt::tcp::endpoint> connected;
 	for (auto const& [key, p] : m_peers)
 		if (p->listens()) connected.insert(*p->listens());
+	auto const now = steady::now();
 	std::lock_guard const lock(m_known_mutex);
-	for (auto const& e : m_known)
+	for (auto const& [e, dial_from] : m_known)
 		// as if a tracker had named it: that lowers libtorrent's count of failures, so the peer is tried again soon
-		if (!connected.contains(e)) m_torrent.connect_peer(e, lt::peer_info::tracker);
+		if (now >= dial_from && !connected.contains(e)) m_torrent.connect_peer(e, lt::peer_info::tracker);
+}
+
+void swarm::learn(lt::tcp::endpoint const& e, steady::time_point dial_from)
+{
+	std::lock_guard const lock(m_known_mutex);
+	if (m_known.size() < max_known_peers) m_known.try_emplace(e, dial_from);
 }
 
 void swarm::connect(std::vector<lt::tcp::endpoint> endpoints)
@@ -217,10 +225,7 @@ void swarm::connect(std::vector<lt::tcp::endpoint> endpoints)
 		if (self->m_stopped) return;
 		for (auto const& e : endpoints)
 		{
-			{
-				std::lock_guard const lock(self->m_known_mutex);
-				self->m_known.insert(e);
-			}
+			self->learn(e, {});
 			self->m_torrent.connect_peer(e, lt::peer_info::tracker);
 		}
 	});
@@ -229,7 +234,9 @@ void swarm::connect(std::vector<lt::tcp::endpoint> endpoints)
 std::vector<lt::tcp::endpoint> swarm::known_peers() const
 {
 	std::lock_guard const lock(m_known_mutex);
-	return {m_known.begin(), m_known.end()};
+	std::vector<lt::tcp::endpoint> out;
+	for (auto const& [e, dial_from] : m_known) out.push_back(e);
+	return out;
 }
 
 void swarm::ban(std::uint32_t peer_key, std::string reason)
@@ -251,6 +258,11 @@ void swarm::offer(std::shared_ptr<version const> v, bool all, std::vector<bool> 
 		self->m_have_all = all;
 		self->m_have = std::move(have);
 		self->m_news.clear();
+		if (new_version)
+		{
+			self->m_sent_to.clear();
+			self->m_referred.clear();
+		}
 		for (auto const& [key, p] : self->m_peers)
 		{
 			if (new_version && self->m_version && p->folder_sync())
@@ -365,9 +377,35 @@ void swarm::received(peer& p, xet::wire::message const& m)
 	std::visit([&](auto const& body) { on_message(p, body); }, m);
 }
 
+void swarm::sent(peer const& p, xet::hash32 const& hash, std::size_t bytes)
+{
+	if (!m_folder || !m_folder->publishes()) return;
+	auto const now = steady::now();
+	if (now - m_lately_since > refer_window)
+	{
+		m_lately_since = now;
+		m_sent_lately = 0;
+	}
+	m_sent_lately += std::int64_t(bytes);
+	m_sent_to[hash] = p.key();
+}
+
+// A publisher's upload is for what only it has: what it sent to another peer a moment ago, that peer can pass on. Whoever asks
+// a second time gets it.
+bool swarm::refer(peer& p, xet::hash32 const& hash)
+{
+	if (!p.heads() || m_sent_lately < refer_from_bytes) return false;
+	auto const who = m_sent_to.find(hash);
+	if (who == m_sent_to.end() || who->second == p.key()) return false;
+	auto const other = m_peers.find(who->second);
+	if (other == m_peers.end() || !other->second->listens()) return false;
+	return m_referred.emplace(p.key(), hash).second;
+}
+
 void swarm::on_message(peer& p, xet::wire::chunk_request const& m)
 {
-	p.queue_answer(m);
+	if (refer(p, m.hash)) p.send(xet::wire::chunk_error{m.hash, xet::wire::error_elsewhere, {}});
+	else p.queue_answer(m);
 }
 
 void swarm::on_message(peer& p, xet::wire::chunk_response const& m)
@@ -392,7 +430,8 @@ void swarm::on_message(peer& p, xet::wire::chunk_not_found const& m)
 
 void swarm::on_message(peer& p, xet::wire::chunk_error const& m)
 {
-	m_scheduler.peer_lacks(p.key(), m.hash);
+	if (m.code == xet::wire::error_elsewhere) m_scheduler.peer_refers(p.key(), m.hash, steady::now());
+	else m_scheduler.peer_lacks(p.key(), m.hash);
 	pump_all();
 }
 
@@ -402,7 +441,8 @@ void swarm::on_message(peer& p, xet::wire::version_request const& m)
 	p.send(xet::wire::version_response{m.id, m_version->ref});
 	if (!p.heads()) return;
 	if (m_version->head) p.send(*m_version->head);
-	send_have(p);
+	if (m_have_all) send_have(p);
+	else m_folder->tell_what_is_here();
 	gossip_peers(p);
 }
 
@@ -452,20 +492,19 @@ void swarm::on_message(peer& p, xet::wire::chunks_added const& m)
 	pump(p);
 }
 
-void swarm::on_message(peer&, xet::wire::folder_peers const& m)
+void swarm::on_message(peer& p, xet::wire::folder_peers const& m)
 {
 	if (!m_folder || m.id != m_folder->id()) return;
+	// Both ends hear of each other at once. The newcomer dials; two calls that cross would cost both of them.
+	bool const newcomer = p.age() < newcomer_for;
+	auto const now = steady::now();
 	for (xet::wire::endpoint const& e : m.peers)
 	{
 		auto const endpoint = from_wire(e);
 		if (endpoint.port() == 0 || endpoint.address().is_unspecified() || endpoint.address().is_multicast()) continue;
-		{
-			std::lock_guard const lock(m_known_mutex);
-			if (m_known.size() >= max_known_peers) break;
-			if (!m_known.insert(endpoint).second) continue;
-		}
-		m_torrent.connect_peer(endpoint, lt::peer_info::pex);
+		learn(endpoint, newcomer ? now : now + dial_back_after);
 	}
+	if (newcomer) dial_known();
 }
 
 } // namespace ut_xet

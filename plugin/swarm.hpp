@@ -61,6 +61,7 @@ public:
 	void joined(std::shared_ptr<peer> const& p, std::optional<lt::tcp::endpoint> listens);
 	void left(peer& p);
 	void received(peer& p, xet::wire::message const& m);
+	void sent(peer const& p, xet::hash32 const& hash, std::size_t bytes);  // content went to p
 	void pump(peer& p);  // asks p for what it may be asked for
 	bool carrier_complete() const { return m_complete; }
 	context& shared() { return *m_shared; }
@@ -74,7 +75,9 @@ private:
 	void pump_all();
 	void arm_timer();
 	void gossip_peers(peer& p);
+	void learn(lt::tcp::endpoint const& e, steady::time_point dial_from);
 	void dial_known();
+	bool refer(peer& p, xet::hash32 const& hash);
 
 	void on_message(peer& p, xet::wire::chunk_request const& m);
 	void on_message(peer& p, xet::wire::chunk_response const& m);
@@ -107,13 +110,19 @@ private:
 	std::vector<bool> m_have;
 	std::vector<xet::hash32> m_news;
 
+	// publisher: who got which chunk last, so that others may be referred to them
+	std::unordered_map<xet::hash32, std::uint32_t> m_sent_to;
+	std::set<std::pair<std::uint32_t, xet::hash32>> m_referred;
+	std::int64_t m_sent_lately = 0;
+	steady::time_point m_lately_since{};
+
 	scheduler m_scheduler;
 	boost::asio::steady_timer m_timer;
 	bool m_timer_armed = false;
 	steady::time_point m_last_expire{};
 
 	mutable std::mutex m_known_mutex;
-	std::set<lt::tcp::endpoint> m_known;
+	std::map<lt::tcp::endpoint, steady::time_point> m_known;  // → not dialled before
 };
 
 } // namespace ut_xet

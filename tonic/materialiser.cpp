@@ -25,6 +25,12 @@ bool all_zero(xet::bytes_view data)
 	return data.empty() || (data[0] == 0 && std::memcmp(data.data(), data.data() + 1, data.size() - 1) == 0);
 }
 
+// False where the file system has no holes.
+bool make_hole(int fd, std::uint64_t offset, std::size_t size)
+{
+	return ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off_t(offset), off_t(size)) == 0;
+}
+
 } // namespace
 
 materialiser::materialiser(folder_fs fs, std::shared_ptr<manifest const> target, std::shared_ptr<manifest const> previous
@@ -194,6 +200,16 @@ std::uint64_t materialiser::bytes_to_write() const
 	return total;
 }
 
+std::uint64_t materialiser::partial_bytes() const
+{
+	std::uint64_t total = 0;
+	struct stat st{};
+	std::error_code ec;
+	for (auto const& entry : std::filesystem::directory_iterator(m_fs.root() / private_dir, ec))
+		if (::lstat(entry.path().c_str(), &st) == 0) total += std::uint64_t(st.st_blocks) * 512;
+	return total;
+}
+
 xet::result<> materialiser::put(std::uint32_t u, xet::bytes_view data)
 {
 	std::uint8_t expected = missing;
@@ -207,6 +223,7 @@ xet::result<> materialiser::put(std::uint32_t u, xet::bytes_view data)
 		auto fd = open_partial(position);
 		xet::result<> written;
 		if (!fd) written = tl::unexpected(fd.error());
+		else if (zeros && !whole_file && make_hole((*fd)->get(), m_offset[o], data.size())) written = {};
 		else written = write_at((*fd)->get(), m_offset[o], data, m_target->files[m_build[position]].path);
 		if (!written)
 		{

@@ -37,6 +37,9 @@ public:
 	// Bytes that will be written to disk at most, what partial files hold already not counted.
 	std::uint64_t bytes_to_write() const;
 
+	// Bytes on disk that partial files of earlier runs hold already: good ones need not be written, others will be removed.
+	std::uint64_t partial_bytes() const;
+
 	bool has(std::uint32_t u) const { return m_state[u].load(std::memory_order_acquire) == had; }
 	// data is the verified content of unique(u). A second put of one chunk does nothing.
 	xet::result<> put(std::uint32_t u, xet::bytes_view data);
@@ -73,7 +76,7 @@ private:
 	struct partial
 	{
 		std::atomic<std::uint32_t> chunks_left{0};
-		bool existed = false;  // holds bytes of an earlier run: zeros have to be written, too
+		bool existed = false;  // may hold bytes of an earlier run: zeros are not there by themselves
 	};
 
 	std::string partial_path(std::uint32_t file) const;

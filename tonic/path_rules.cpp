@@ -167,6 +167,11 @@ std::string fold_key(std::string_view path)
 	return ret;
 }
 
+bool is_utf8(std::string_view text)
+{
+	return find_invalid_utf8(text) == std::string_view::npos;
+}
+
 std::string printable(std::string_view text)
 {
 	std::string ret;

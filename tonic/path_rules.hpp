@@ -28,6 +28,8 @@ bool link_stays_inside(std::string_view path, std::string_view target);
 // with one fold key cannot live side by side there. Empty when path is not UTF-8.
 std::string fold_key(std::string_view path);
 
+bool is_utf8(std::string_view text);
+
 // Text safe to print on a terminal line: control characters, marks that reorder text and bytes that are not UTF-8 as \xHH,
 // newline as \n.
 std::string printable(std::string_view text);

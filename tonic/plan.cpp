@@ -50,11 +50,6 @@ bool is_below(std::string_view path, std::string const& dir)
 	return dir.empty() || (path.size() > dir.size() && path[dir.size()] == '/' && path.starts_with(dir));
 }
 
-bool is_below_any(std::string_view path, std::vector<std::string> const& dirs)
-{
-	return std::any_of(dirs.begin(), dirs.end(), [&](std::string const& d) { return is_below(path, d); });
-}
-
 // The entries of more whose paths are not in list already.
 template <class Entry>
 void merge(std::vector<Entry>& list, std::vector<Entry> more)
@@ -71,7 +66,7 @@ template <class Entry>
 std::vector<Entry> entries_below(std::vector<Entry> const& list, std::vector<std::string> const& dirs)
 {
 	std::vector<Entry> out;
-	std::copy_if(list.begin(), list.end(), std::back_inserter(out), [&](Entry const& e) { return is_below_any(e.path, dirs); });
+	std::copy_if(list.begin(), list.end(), std::back_inserter(out), [&](Entry const& e) { return lies_below(e.path, dirs); });
 	return out;
 }
 
@@ -112,6 +107,11 @@ folder_plan make_plan(manifest const& target, manifest const* previous, std::vec
 	return plan;
 }
 
+bool lies_below(std::string_view path, std::vector<std::string> const& dirs)
+{
+	return std::any_of(dirs.begin(), dirs.end(), [&](std::string const& d) { return is_below(path, d); });
+}
+
 void keep_unknown(scan_result& found, local_index const& known, manifest const* before)
 {
 	std::vector<local_file> kept;
@@ -141,7 +141,7 @@ void keep_unknown(scan_result& found, local_index const& known, manifest const* 
 	if (!unknown.empty())
 	{
 		for (auto const& f : known.all())
-			if (is_below_any(f->path, unknown)) kept.push_back(*f);
+			if (lies_below(f->path, unknown)) kept.push_back(*f);
 	}
 	merge(found.files, std::move(kept));
 }

@@ -31,6 +31,9 @@ struct folder_plan
 // previous: the version this folder followed before, or null.
 folder_plan make_plan(manifest const& target, manifest const* previous, std::vector<local_file> const& local);
 
+// The path is that of something below one of the directories; "" is the folder itself.
+bool lies_below(std::string_view path, std::vector<std::string> const& dirs);
+
 // What a scan could not look at (unreadable, or changing while it was read) is taken to be as it was, not gone: files as the
 // index has them, directories and links as the version before had them. before may be null.
 void keep_unknown(scan_result& found, local_index const& known, manifest const* before);

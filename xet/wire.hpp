@@ -69,6 +69,7 @@ struct chunk_error
 // Codes of CHUNK_ERROR. do not change
 inline constexpr std::uint32_t error_internal = 1;  // could not be read just now
 inline constexpr std::uint32_t error_busy = 2;      // too many requests outstanding
+inline constexpr std::uint32_t error_elsewhere = 3; // just sent to another peer of the folder: ask around, or ask again
 
 // ref[40]: 40 hexadecimal characters of a git SHA-1, or 32 raw bytes and 8 zero bytes.
 using ref40 = std::array<std::uint8_t, 40>;

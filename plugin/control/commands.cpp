@@ -2,6 +2,7 @@
 
 #include "plugin/node.hpp"
 #include "plugin/swarm.hpp"
+#include "tonic/path_rules.hpp"
 
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -40,27 +41,46 @@ char const* code_name(errc c)
 	return "invalid";
 }
 
+// Names are bytes, JSON is text: those that are not UTF-8 are told as they are printed.
+std::string text_of(std::string const& name)
+{
+	return tonic::is_utf8(name) ? name : tonic::printable(name);
+}
+
+// The other way: KEY_hex has the bytes of what would not be text.
+std::string bytes_of(json const& q, std::string const& key)
+{
+	if (!q.contains(key + "_hex")) return q.at(key).get<std::string>();
+	auto const raw = xet::from_hex(q.at(key + "_hex").get<std::string>());
+	return raw ? std::string(xet::as_text(*raw)) : std::string();
+}
+
+json refused_json(folder_status const& s)
+{
+	auto out = json::array();
+	for (auto const& r : s.refused) out.push_back({{"path", text_of(r.path)}, {"reason", r.reason}});
+	return out;
+}
+
 json to_json(folder_status const& s)
 {
-	auto refused = json::array();
-	for (auto const& r : s.refused) refused.push_back({{"path", r.path}, {"reason", r.reason}});
+	auto edits = json::array();
+	for (auto const& e : s.local_edits) edits.push_back(text_of(e));
 	return {
 		{"folder", s.folder}, {"name", s.name}, {"state", s.state}, {"files", s.files}, {"bytes", s.bytes},
 		{"need_bytes", s.need_bytes}, {"peers", s.peers}, {"version", s.version}, {"seq", s.seq}, {"role", s.role},
-		{"path", s.path.string()}, {"infohash", s.info_hash}, {"chunks", s.chunks}, {"problem", s.problem}, {"failed", s.failed},
-		{"local_edits", s.local_edits}, {"refused", refused}, {"progress", s.progress},
+		{"path", text_of(s.path.native())}, {"infohash", s.info_hash}, {"chunks", s.chunks}, {"problem", s.problem}, {"failed", s.failed},
+		{"local_edits", edits}, {"refused", refused_json(s)}, {"progress", s.progress},
 	};
 }
 
 json shared_json(node const& n, folder const& f)
 {
 	auto const s = f.status();
-	auto refused = json::array();
-	for (auto const& r : s.refused) refused.push_back({{"path", r.path}, {"reason", r.reason}});
 	return {
 		{"folder", s.folder}, {"name", s.name}, {"infohash", s.info_hash}, {"magnet", n.magnet_of(f)}, {"link", n.tonic_link_of(f)},
 		{"torrent", f.torrent_path().string()}, {"tonic", f.tonic_path().string()}, {"files", s.files}, {"bytes", s.bytes},
-		{"chunks", s.chunks}, {"refused", refused},
+		{"chunks", s.chunks}, {"refused", refused_json(s)},
 	};
 }
 
@@ -70,7 +90,7 @@ using sender = std::function<bool(json const&)>;
 xet::result<json> do_share(node& n, json const& q, sender const& send)
 {
 	share_request r;
-	r.path = q.at("path").get<std::string>();
+	r.path = bytes_of(q, "path");
 	r.name = q.value("name", "");
 	r.profile = q.value("profile", "blake3");
 	r.target_bytes = q.value("target", 0u);
@@ -95,30 +115,30 @@ xet::result<json> do_share(node& n, json const& q, sender const& send)
 xet::result<json> do_join(node& n, json const& q, sender const&)
 {
 	join_request r;
-	r.source = q.at("source").get<std::string>();
-	r.dest = q.at("dest").get<std::string>();
+	r.source = bytes_of(q, "source");
+	r.dest = bytes_of(q, "dest");
 	r.peers = q.value("peers", std::vector<std::string>());
 	r.reuse = q.value("reuse", false);
 	auto const joined = n.join(r);
 	if (!joined) return tl::unexpected(joined.error());
-	return json{{"folder", joined->folder}, {"name", joined->name}, {"infohash", joined->info_hash}, {"path", joined->path.string()}};
+	return json{{"folder", joined->folder}, {"name", joined->name}, {"infohash", joined->info_hash}, {"path", text_of(joined->path.native())}};
 }
 
 xet::result<json> do_status(node& n, json const& q, sender const&)
 {
 	auto rows = json::array();
-	std::string const which = q.value("folder", "");
+	std::string const which = q.contains("folder") || q.contains("folder_hex") ? bytes_of(q, "folder") : std::string();
 	auto const f = which.empty() ? nullptr : n.find(which);
 	for (folder_status const& s : n.status())
 	{
 		bool const matches = which.empty() || (f ? s.folder == f->id() : s.info_hash == which || s.name == which || s.path == which);
 		if (matches) rows.push_back(to_json(s));
 	}
-	if (!which.empty() && rows.empty()) return fail(errc::not_found, "this node has no folder ", which, "; xet status without a folder lists them");
+	if (!which.empty() && rows.empty()) return fail(errc::not_found, "this node has no folder ", tonic::printable(which), "; xet status without a folder lists them");
 	json result{{"folders", rows}, {"host", n.how().host}, {"node", n.id()}, {"port", n.listen_port()}};
-	if (q.contains("why"))
+	if (q.contains("why") || q.contains("why_hex"))
 	{
-		std::string const path = q.at("why");
+		std::string const path = bytes_of(q, "why");
 		if (!f) return fail(errc::not_found, "say which folder the path is in: xet status FOLDER --why PATH");
 		result["why"] = f->why(path);
 	}
@@ -139,15 +159,16 @@ xet::result<json> do_stats(node& n, json const&, sender const&)
 
 xet::result<json> do_leave(node& n, json const& q, sender const&)
 {
-	auto const left = n.leave(q.at("folder").get<std::string>());
+	auto const left = n.leave(bytes_of(q, "folder"));
 	if (!left) return tl::unexpected(left.error());
 	return json::object();
 }
 
 xet::result<json> do_rescan(node& n, json const& q, sender const&)
 {
-	auto const f = n.find(q.at("folder").get<std::string>());
-	if (!f) return fail(errc::not_found, "this node has no folder ", q.at("folder").get<std::string>(), "; xet status lists them");
+	auto const which = bytes_of(q, "folder");
+	auto const f = n.find(which);
+	if (!f) return fail(errc::not_found, "this node has no folder ", tonic::printable(which), "; xet status lists them");
 	f->rescan(q.value("accept_deletions", false));
 	return json::object();
 }

@@ -119,12 +119,20 @@ class Node:
 
 @contextlib.contextmanager
 def playground(*names, base=None):
-    """A temporary directory and nodes in it; everything ends with the block."""
+    """A temporary directory and nodes in it; everything ends with the block. A name may come with a prefix of its command:
+    such a node may belong to another user, and lies in a directory where that user may write."""
     where = pathlib.Path(tempfile.mkdtemp(prefix="ut_xet-test-", dir=base))
     nodes = []
     try:
         for name in names:
-            nodes.append(Node(where, name))
+            if isinstance(name, str):
+                nodes.append(Node(where, name))
+                continue
+            os.chmod(where, 0o755)
+            home = where / f"home of {name[0]}"
+            home.mkdir()
+            os.chmod(home, 0o777)
+            nodes.append(Node(home, name[0], prefix=name[1]))
         yield (where, *nodes)
         for node in nodes:
             assert node.process.poll() is None, f"{node.data.name} died: {node.log()[-2000:]}"
@@ -153,6 +161,8 @@ def tree(root):
                 found[key] = ("link", os.readlink(path), st.st_mtime_ns)
             elif stat.S_ISDIR(st.st_mode):
                 found[key] = ("dir", st.st_mode & 0o777, st.st_mtime_ns)
+            elif not stat.S_ISREG(st.st_mode):
+                found[key] = ("special", st.st_mode)
             else:
                 digest = hashlib.sha256()
                 with open(path, "rb") as f:
@@ -169,6 +179,23 @@ def assert_same(a, b):
     for key in sorted(left.keys() | right.keys()):
         if left.get(key) != right.get(key):
             raise AssertionError(f"{key!r} differs: {left.get(key)} != {right.get(key)}")
+
+
+def touched(root):
+    """When each entry below root was changed last, its mode and times included."""
+    root = os.fsencode(root)
+    return {path: os.lstat(path).st_ctime_ns
+            for directory, names, files in os.walk(root) for path in [directory] + [os.path.join(directory, f) for f in names + files]}
+
+
+def assert_settles(node, folder, root):
+    """The folder is in sync, and the node has stopped changing things in it: it does not answer its own changes."""
+    def quiet():
+        before = touched(root)
+        time.sleep(1)  # what is measured is the time that passes, not an event
+        return node.in_sync(folder) and touched(root) == before
+
+    wait_for(quiet, 15, f"{root} to be left alone")
 
 
 def random_bytes(size, seed=0):

@@ -1,6 +1,8 @@
 #include "tools/common/client.hpp"
 
 #include "plugin/control/unix_socket.hpp"
+#include "tonic/path_rules.hpp"
+#include "xet/bytes.hpp"
 
 #include <nlohmann/json.hpp>
 #include <sys/socket.h>
@@ -22,6 +24,19 @@ errc code_of(std::string const& name)
 	return errc::invalid;
 }
 
+// Paths are bytes, JSON is text: what is not UTF-8 goes in hexadecimal, as KEY_hex.
+json as_text(json const& request)
+{
+	json out;
+	for (auto const& [key, value] : request.items())
+	{
+		auto const* text = value.get_ptr<std::string const*>();
+		if (text == nullptr || tonic::is_utf8(*text)) out[key] = value;
+		else out[key + "_hex"] = xet::to_hex(xet::as_bytes(*text));
+	}
+	return out;
+}
+
 } // namespace
 
 xet::result<json> ask_node(std::filesystem::path const& data_dir, json const& request, std::function<void(json const&)> const& on_event)
@@ -31,7 +46,7 @@ xet::result<json> ask_node(std::filesystem::path const& data_dir, json const& re
 		return fail(errc::not_found, "no node runs with the data directory ", data_dir.string(), "; start one with: xetd --data ", data_dir.string());
 	if (!fd) return tl::unexpected(fd.error());
 
-	std::string const line = request.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+	std::string const line = as_text(request).dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 	for (std::size_t sent = 0; sent < line.size();)
 	{
 		auto const n = ::send(fd->get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL);

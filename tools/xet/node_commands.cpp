@@ -32,6 +32,13 @@ std::string percent(double part)
 	return xet::cat(int(part * 100), " %");
 }
 
+// A path is made absolute here, where the shell's directory is known; names and ids pass as they are.
+std::string folder_argument(std::string const& text)
+{
+	std::error_code ec;
+	return std::filesystem::is_directory(text, ec) ? std::filesystem::absolute(text).string() : text;
+}
+
 void print_refused(json const& refused)
 {
 	for (json const& r : refused)
@@ -170,12 +177,7 @@ void print_row(json const& row)
 int status(shell const& s, status_arguments const& a)
 {
 	json q{{"cmd", "status"}};
-	if (!a.folder.empty())
-	{
-		// a path is made absolute here, where the shell's directory is known; names and ids pass as they are
-		std::error_code ec;
-		q["folder"] = std::filesystem::is_directory(a.folder, ec) ? std::filesystem::absolute(a.folder).string() : a.folder;
-	}
+	if (!a.folder.empty()) q["folder"] = folder_argument(a.folder);
 	if (!a.why.empty()) q["why"] = a.why;
 	auto const r = ask_node(s.data, q);
 	if (!r) return complain_of(r.error());
@@ -258,7 +260,7 @@ void add_node_commands(CLI::App& app, shell& s)
 		auto* c = app.add_subcommand("leave", "stop sharing or following a folder; its files stay");
 		auto folder = std::make_shared<std::string>();
 		c->add_option("FOLDER", *folder, "its id, name, path or info-hash")->required();
-		c->callback([&s, folder] { s.chosen = [&s, folder] { return simple(s, {{"cmd", "leave"}, {"folder", *folder}}); }; });
+		c->callback([&s, folder] { s.chosen = [&s, folder] { return simple(s, {{"cmd", "leave"}, {"folder", folder_argument(*folder)}}); }; });
 	}
 	{
 		auto* c = app.add_subcommand("rescan", "look at a folder's files now");
@@ -267,7 +269,7 @@ void add_node_commands(CLI::App& app, shell& s)
 		c->add_option("FOLDER", *folder, "its id, name, path or info-hash")->required();
 		c->add_flag("--accept-deletions", *accept, "yes, everything in it was deleted on purpose");
 		c->callback([&s, folder, accept] {
-			s.chosen = [&s, folder, accept] { return simple(s, {{"cmd", "rescan"}, {"folder", *folder}, {"accept_deletions", *accept}}); };
+			s.chosen = [&s, folder, accept] { return simple(s, {{"cmd", "rescan"}, {"folder", folder_argument(*folder)}, {"accept_deletions", *accept}}); };
 		});
 	}
 }

@@ -216,6 +216,25 @@ TEST(scheduler, the_publisher_helps_when_others_send_nothing)
 	EXPECT_EQ(s.pick(1, steady::now() + 3s).size(), 90u);
 }
 
+TEST(scheduler, a_referral_is_followed_for_a_moment_and_then_the_publisher_is_asked_again)
+{
+	scheduler s;
+	s.set_content(root, wants(2));
+	s.add_peer(1, 200, false, true);
+	s.peer_has_all(1, root);
+	auto const now = steady::now() + 10s;  // nobody else offered anything lately
+	ASSERT_EQ(s.pick(1, now).size(), 2u);
+	s.peer_refers(1, hash_of(0), now);
+	EXPECT_TRUE(s.pick(1, now).empty());
+	s.expire(now + 1s);
+	EXPECT_TRUE(s.pick(1, now + 1s).empty());
+	s.expire(now + 3s);
+	EXPECT_EQ(s.pick(1, now + 3s), std::vector{hash_of(0)});
+	// a second time nobody is waited for
+	s.peer_refers(1, hash_of(0), now + 3s);
+	EXPECT_EQ(s.pick(1, now + 3s), std::vector{hash_of(0)});
+}
+
 TEST(scheduler, metadata_goes_first_and_a_new_version_keeps_what_is_on_its_way)
 {
 	scheduler s;
