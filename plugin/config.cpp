@@ -1,5 +1,7 @@
 #include "plugin/config.hpp"
 
+#include "tonic/tonic_file.hpp"
+
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
@@ -15,6 +17,8 @@ using xet::errc;
 using xet::fail;
 
 namespace {
+
+constexpr std::size_t max_config_bytes = 1024 * 1024;
 
 struct key
 {
@@ -106,7 +110,10 @@ xet::result<> read_file(config& c, std::filesystem::path const& file)
 {
 	try
 	{
-		auto const table = toml::parse_file(file.string());
+		// not by toml++ itself: it would wait for ever on a pipe, and read a device to its end
+		auto const text = tonic::read_whole_file(file, max_config_bytes);
+		if (!text) return tl::unexpected(text.error());
+		auto const table = toml::parse(*text, file.string());
 		for (auto const& [section, content] : table)
 		{
 			auto const* inner = content.as_table();

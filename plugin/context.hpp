@@ -6,6 +6,7 @@
 #include "tonic/identity.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <filesystem>
@@ -17,6 +18,22 @@ struct context
 	context(boost::asio::io_context& network_context, logger::sink sink, unsigned worker_count)
 		: network(network_context), log(std::move(sink)), workers(worker_count), jobs(2)
 	{}
+
+	// Runs f on the network thread. Handles throw when the host has removed their torrent: that ends f, and nothing else.
+	template <class F>
+	void on_network(F f)
+	{
+		boost::asio::post(network, [this, f = std::move(f)]() mutable {
+			try
+			{
+				f();
+			}
+			catch (std::exception const& e)
+			{
+				log.warning("on the network thread: ", e.what());
+			}
+		});
+	}
 
 	boost::asio::io_context& network;  // libtorrent's: what runs there must neither block nor hash nor touch the disk
 	logger log;

@@ -223,6 +223,7 @@ void folder::use_swarm(std::shared_ptr<swarm> s)
 	remember_peers(peers);
 	post([this] {
 		// tells the swarm what is here, and the fetcher what is missing
+		if (m_assembly) continue_fetch();
 		auto const v = current();
 		if (!v) return;
 		std::shared_ptr<tonic::materialiser> job;

@@ -17,6 +17,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 
+#include <map>
 #include <set>
 
 namespace ut_xet {
@@ -114,6 +115,7 @@ private:
 
 	// strand, following
 	void begin_fetch(xet::wire::folder_head head);
+	void begin_next_fetch();
 	void continue_fetch();
 	void metadata_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer);
 	std::optional<xet::bytes> own_metadata(xet::hash32 const& hash) const;
@@ -166,6 +168,10 @@ private:
 	boost::asio::strand<boost::asio::thread_pool::executor_type> m_strand;
 	std::atomic<bool> m_stop{false};
 
+	std::mutex m_heads_mutex;
+	std::map<std::uint32_t, xet::wire::folder_head> m_heads;  // arrived, by peer, not looked at yet
+	std::atomic<bool> m_telling{false};
+
 	mutable std::mutex m_mutex;  // guards what follows, up to the blank line
 	folder_record m_record;
 	std::shared_ptr<swarm> m_swarm;
@@ -193,6 +199,8 @@ private:
 	std::optional<xet::wire::folder_head> m_fetching;
 	std::optional<xet::tree_assembly> m_assembly;
 	std::uint32_t m_fetch_peer = 0;
+	std::optional<xet::wire::folder_head> m_next_head;  // waits until the job at hand had its time
+	clock::time_point m_job_since{};
 	bool m_scan_pending = false;
 	bool m_scan_again = false;
 	bool m_accept_deletions = false;

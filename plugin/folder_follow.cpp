@@ -22,6 +22,7 @@ using xet::fail;
 namespace {
 
 constexpr auto retry_interval = 10s;
+constexpr auto job_time = 10s;
 // files come in together for a moment, so that one sync serves many
 constexpr auto placing_delay = 20ms;
 constexpr std::size_t files_per_placing = 2048;
@@ -49,10 +50,28 @@ std::string parent_of(std::string const& path)
 void folder::head_arrived(xet::wire::folder_head const& head, std::uint32_t peer)
 {
 	if (head.seq < m_newest_seq || (head.seq == m_newest_seq && !m_headless)) return;
-	post([this, head, peer] {
-		m_fetch_peer = peer;
-		begin_fetch(head);
+	std::lock_guard const lock(m_heads_mutex);
+	// one task, however many a peer sends; the latest of each peer counts
+	bool const waiting = !m_heads.empty();
+	m_heads[peer] = head;
+	if (waiting) return;
+	post([this] {
+		std::map<std::uint32_t, xet::wire::folder_head> heads;
+		{
+			std::lock_guard const inner(m_heads_mutex);
+			heads.swap(m_heads);
+		}
+		for (auto const& [from, h] : heads)
+		{
+			m_fetch_peer = from;
+			begin_fetch(h);
+		}
 	});
+}
+
+void folder::begin_next_fetch()
+{
+	if (auto head = std::exchange(m_next_head, std::nullopt)) begin_fetch(std::move(*head));
 }
 
 void folder::begin_fetch(xet::wire::folder_head head)
@@ -76,6 +95,18 @@ void folder::begin_fetch(xet::wire::folder_head head)
 		auto const taken = take_version(*v->manifest, *data, head);
 		if (!taken) trouble(taken.error(), retry_interval);
 		else if (!m_job) offer_all();
+		return;
+	}
+	// A publisher that writes all the time must not keep a large file from ever arriving: what is being put together goes on
+	// for a while before the next version takes over.
+	auto const job_age = clock::now() - m_job_since;
+	if (m_job && job_age < job_time)
+	{
+		m_newest_seq = std::max<std::uint64_t>(m_newest_seq, head.seq);
+		bool const armed = m_next_head.has_value();
+		if (!armed || m_next_head->seq < head.seq) m_next_head = std::move(head);
+		if (!armed)
+			post_later(std::chrono::duration_cast<std::chrono::milliseconds>(job_time - job_age) + 10ms, [this] { begin_next_fetch(); });
 		return;
 	}
 	if (!xet::has_blake3() && head.hash != xet::hash_kind::sha256)
@@ -144,6 +175,7 @@ void folder::metadata_arrived(xet::hash32 const& hash, xet::bytes const& data, s
 			s->chunk_failed(hash);
 			return;
 		}
+		s->chunk_failed(hash);
 		// the hashes are right, so it is the publisher's tree that makes no sense: never ask for it again
 		m_bad_roots.insert(m_fetching->tree.hash);
 		m_shared->log.warning("folder ", m_id, ": version ", m_fetching->seq, ": ", supplied.error().message);
@@ -448,6 +480,11 @@ xet::result<> folder::touch_files(std::vector<std::uint32_t> const& files, std::
 	{
 		tonic::file_entry const& f = target().files[i];
 		auto const here = std::lower_bound(local.begin(), local.end(), f.path, [](auto const& a, auto const& b) { return a.path < b; });
+		auto const now = m_fs->look(f.path);
+		// edited since it was scanned: giving it the published time would hide that
+		if (now.kind != tonic::entry_kind::file || now.stamp.size != here->stamp.size || now.stamp.mtime_ns != here->stamp.mtime_ns
+			|| now.stamp.inode != here->stamp.inode)
+			continue;
 		if (auto const set = m_fs->set_mode(f.path, f.mode); !set) return set;
 		if (auto const set = m_fs->set_times(f.path, f.mtime_ns); !set) return set;
 		changed.push_back({f.path, m_fs->look(f.path).stamp, f.hash, here->chunks, true});
@@ -474,6 +511,7 @@ xet::result<> folder::begin_job(std::vector<std::uint32_t> build)
 		placed = std::exchange(m_record.placed, true);
 	}
 	if (!placed) save();
+	m_job_since = clock::now();
 	if (job->files_left() == 0)
 	{
 		complete();
@@ -509,7 +547,9 @@ std::vector<bool> folder::have_bits(tonic::materialiser const& job) const
 
 void folder::tell_what_is_here()
 {
+	if (m_telling.exchange(true)) return;
 	post([this] {
+		m_telling = false;
 		std::shared_ptr<tonic::materialiser> job;
 		{
 			std::lock_guard const lock(m_mutex);
@@ -647,6 +687,10 @@ void folder::copy_some(std::shared_ptr<copy_list> const& list)
 	std::uint64_t done = 0;
 	while (done < copy_batch_bytes && !m_stop)
 	{
+		{
+			std::lock_guard const lock(m_mutex);
+			if (m_job != list->job) return;  // a newer version took over
+		}
 		std::size_t const begin = list->next.fetch_add(chunks_per_copy);
 		std::size_t const end = std::min(begin + chunks_per_copy, list->sources.size());
 		if (begin < end) copy_run(*list, begin, end, buffer);
@@ -699,7 +743,7 @@ void folder::store_arrived(xet::hash32 const& hash, xet::bytes const& data, std:
 	auto const u = job ? job->find(hash) : std::nullopt;
 	if (!u)
 	{
-		s->chunks_stored({hash}, false);  // a version passed while it was on its way
+		s->chunk_failed(hash);  // a version passed while it was on its way
 		return;
 	}
 	if (data.size() != job->unique(*u).size || xet::chunk_hash(job->target().how.kind, data) != hash)
@@ -726,6 +770,16 @@ void folder::store(std::shared_ptr<tonic::materialiser> const& job, std::span<to
 		hashes.push_back(job->unique(c.u).hash);
 	}
 	auto const stored = job->put(chunks);
+	bool current_job;
+	{
+		std::lock_guard const lock(m_mutex);
+		current_job = m_job == job;
+	}
+	auto const s = current_swarm();
+	// written for a version that has passed: whether the next one has it, its own look at the partial files tells
+	if (s && (!stored || !current_job))
+		for (xet::hash32 const& h : hashes) s->chunk_failed(h);
+	if (stored && !current_job) return;
 	if (!stored)
 	{
 		post([this, job, e = stored.error()] {
@@ -739,7 +793,7 @@ void folder::store(std::shared_ptr<tonic::materialiser> const& job, std::span<to
 	}
 	if (!fetched) m_shared->count.chunk_bytes_local += bytes;
 	else m_need_bytes -= std::min<std::uint64_t>(m_need_bytes, new_bytes);
-	if (auto const s = current_swarm()) s->chunks_stored(std::move(hashes), true);
+	if (s) s->chunks_stored(std::move(hashes), true);
 	if (job->any_ready() && !m_placing.exchange(true))
 		post_later(placing_delay, [this] { place_ready(); });
 }
@@ -829,7 +883,8 @@ void folder::complete()
 	if (auto const s = current_swarm()) s->want_content({}, {});
 	offer_all();
 	// with a newer version on its way the folder is not in sync, whatever was just completed
-	if (!m_fetching) set_state("in-sync");
+	if (!m_fetching && !m_next_head) set_state("in-sync");
+	begin_next_fetch();
 	if (std::exchange(m_scan_again, false)) scan_soon();
 }
 

@@ -18,7 +18,8 @@ inline constexpr int default_reqq = 64;
 inline constexpr std::int64_t request_window_bytes = 4 * 1024 * 1024;
 // Answers read from disk for one peer ahead of its socket.
 inline constexpr int send_watermark_bytes = 2 * 1024 * 1024;
-inline constexpr std::int64_t read_batch_bytes = 512 * 1024;
+// Sent and not read by the peer: far above the watermark, so only small answers to a flood of questions reach it.
+inline constexpr int max_unread_bytes = 8 * 1024 * 1024;
 
 // A peer that owes us chunks and sends nothing for this long is passed over.
 inline constexpr std::chrono::seconds snub_after{20};
@@ -40,6 +41,7 @@ inline constexpr std::uint32_t max_bitmap_bytes = 512 * 1024;       // of one FO
 inline constexpr std::size_t max_unmapped_hashes = 200'000;         // CHUNKS_ADDED before we know the version's chunks
 inline constexpr std::size_t max_known_peers = 50;                  // addresses remembered per folder
 inline constexpr std::uint32_t max_version_chunks = 64u * 1024 * 1024;  // of a peer's bitmap: 1.5 TB of 16 KiB chunks
+inline constexpr int max_metadata_turns = 64;  // pieces of metadata read for one peer at a time: a megabyte
 inline constexpr int max_violations = 3;                            // then the peer is disconnected
 
 inline constexpr std::size_t max_control_request_bytes = 1024 * 1024;

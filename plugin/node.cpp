@@ -2,6 +2,7 @@
 
 #include "plugin/control/server.hpp"
 #include "plugin/swarm.hpp"
+#include "tonic/folder_file.hpp"
 #include "tonic/path_rules.hpp"
 #include "tonic/tonic_file.hpp"
 
@@ -122,6 +123,11 @@ void node::stop()
 	if (m_stopped.exchange(true)) return;
 	if (m_control) m_control->stop();
 	for (auto const& f : folders()) f->stop();
+	end_pools();
+}
+
+void node::end_pools()
+{
 	// what waits (timers, queued chunks) is dropped; what runs ends first
 	for (auto* pool : {&m_shared->jobs, &m_shared->workers})
 	{
@@ -133,8 +139,9 @@ void node::stop()
 void node::session_ends()
 {
 	m_session_gone = true;
-	// not joined here: this is the network thread, and the workers may be waiting to post to it
 	for (auto const& f : folders()) f->stop();
+	// nothing may post to the session's context once it is gone; no task waits for the network thread
+	end_pools();
 }
 
 std::filesystem::path node::control_path() const
@@ -216,7 +223,13 @@ xet::result<std::shared_ptr<folder>> node::open_folder(folder_record record)
 		m_by_info_hash[info_hash] = id;
 		existing = m_swarms[info_hash].lock();
 	}
-	if (!existing)
+	if (existing)
+		m_shared->on_network([existing, f] {
+			if (existing->attached()) return;
+			existing->attach(f);
+			f->use_swarm(existing);
+		});
+	else
 	{
 		if (auto const added = add_carrier(*f); !added) return tl::unexpected(added.error());
 	}
@@ -324,13 +337,29 @@ void node::carrier_known(std::shared_ptr<swarm> s, std::string const& info_secti
 	}
 	std::string save_path = s->torrent().status(lt::torrent_handle::query_save_path).save_path;
 	boost::asio::post(m_shared->jobs, [self = shared_from_this(), s, info = *info, info_hash, save_path, info_section] {
-		self->carrier_joined(s, info, info_hash, save_path);
+		try
+		{
+			self->carrier_joined(s, info, info_hash, save_path);
+		}
+		catch (std::exception const& e)
+		{
+			self->fail_join(info_hash, e.what());
+		}
 	});
 }
 
 // Jobs: makes the folder of a carrier that was added by info-hash, or by the host's own user interface.
 void node::carrier_joined(std::shared_ptr<swarm> s, tonic::carrier_info info, std::string info_hash, std::filesystem::path save_path)
 {
+	if (auto const known = find(info.folder))
+	{
+		// the host had the carrier in its session before this node knew
+		m_shared->on_network([s, known] {
+			s->attach(known);
+			known->use_swarm(s);
+		});
+		return;
+	}
 	folder_record record;
 	record.role = folder_role::follower;
 	record.path = save_path / info.name;
@@ -372,7 +401,7 @@ void node::carrier_joined(std::shared_ptr<swarm> s, tonic::carrier_info info, st
 		m_joins.erase(info_hash);
 	}
 	save_joins();
-	boost::asio::post(m_shared->network, [s, f = *f] {
+	m_shared->on_network([s, f = *f] {
 		s->attach(f);
 		f->use_swarm(s);
 	});
@@ -400,9 +429,20 @@ xet::result<> node::check_overlap(std::filesystem::path const& path) const
 	return {};
 }
 
+xet::result<> node::check_apart_from_data(std::filesystem::path const& path, char const* advice) const
+{
+	auto const data = normal(m_shared->data_dir);
+	if (!inside(data, path) && !inside(path, data)) return {};
+	return fail(errc::refused, path.string(), " and the node's data directory ", data.string(), " lie inside each other; ", advice);
+}
+
 xet::result<> node::check_place(std::filesystem::path const& path, bool reuse) const
 {
 	if (auto const ok = check_overlap(path); !ok) return ok;
+	if (auto const ok = check_apart_from_data(path, "choose another destination"); !ok) return ok;
+	std::error_code ec;
+	if (std::filesystem::exists(std::filesystem::symlink_status(path, ec)) && !std::filesystem::is_directory(path, ec))
+		return fail(errc::refused, path.string(), " exists and is not a directory; choose another destination, or move it away");
 	if (!reuse && !is_empty_or_absent(path))
 		return fail(errc::refused, path.string(), " exists and is not empty; choose another destination, move it away, or say --reuse to take over what is in it (files that differ are kept aside)");
 	return check_writable(path);
@@ -420,8 +460,7 @@ xet::result<std::shared_ptr<folder>> node::share(share_request const& request)
 		if (r.path == path && r.role == folder_role::publisher && (request.name.empty() || request.name == r.carrier.name)) return f;
 	}
 	if (auto const ok = check_overlap(path); !ok) return tl::unexpected(ok.error());
-	if (inside(m_shared->data_dir, path) || inside(path, m_shared->data_dir))
-		return fail(errc::refused, path.string(), " and the node's data directory ", m_shared->data_dir.string(), " lie inside each other; share another folder or use another --data");
+	if (auto const ok = check_apart_from_data(path, "share another folder or use another --data"); !ok) return tl::unexpected(ok.error());
 	auto const how = xet::make_profile(request.profile, request.target_bytes);
 	if (!how) return tl::unexpected(how.error());
 
@@ -468,22 +507,14 @@ xet::result<node::joined> node::join(join_request const& request)
 		if (!data && data.error().code == errc::not_found)
 			return fail(errc::not_found, tonic::printable(r.source), ": no such file, and not a magnet: or tonic: link");
 		if (!data) return tl::unexpected(data.error());
-		auto const carrier = tonic::read_carrier(*data);
-		if (carrier)
+		auto file = tonic::read_folder_file(*data);
+		if (!file) return fail(file.error().code, tonic::printable(r.source), ": ", file.error().message);
+		link.info = std::move(file->info);
+		link.trackers = std::move(file->trackers);
+		if (file->version)
 		{
-			link.info = carrier->info;
-			link.trackers = carrier->trackers;
-		}
-		else
-		{
-			auto m = tonic::decode_tonic(*data);
-			// both errors, unless one of them says that the file is not of that kind at all
-			if (!m && carrier.error().code == errc::not_found)
-				return fail(errc::invalid, tonic::printable(r.source), " is an ordinary torrent or no shared folder: ", m.error().message);
-			if (!m) return fail(errc::invalid, tonic::printable(r.source), " is neither a folder's .torrent (", carrier.error().message, ") nor a .tonic (", m.error().message, ")");
-			link.info = {m->folder, m->name, m->author, m->salt};
 			tonic_data = std::move(*data);
-			manifest = std::move(*m);
+			manifest = std::move(file->version);
 		}
 		link.name = link.info.name;
 	}
@@ -563,7 +594,7 @@ xet::result<> node::leave(std::string const& which)
 		s = m_swarms[info_hash].lock();
 	}
 	if (f) f->stop();
-	if (s) m_session.remove_torrent(s->torrent());
+	if (s && s->torrent().is_valid()) m_session.remove_torrent(s->torrent());
 	std::error_code ignored;
 	if (f) std::filesystem::remove_all(f->state_dir(), ignored);
 	std::filesystem::remove_all(m_shared->data_dir / "carriers" / info_hash, ignored);

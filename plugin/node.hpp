@@ -83,6 +83,7 @@ private:
 	};
 
 	node(lt::session_handle const& session, options o);
+	void end_pools();
 	xet::result<> lock_data_dir();
 	xet::result<> load_folders();
 	void load_joins();
@@ -92,6 +93,7 @@ private:
 	void add_magnet(std::string const& info_hash, pending_join const& join);
 	void carrier_known(std::shared_ptr<swarm> s, std::string const& info_section);
 	void carrier_joined(std::shared_ptr<swarm> s, tonic::carrier_info info, std::string info_hash, std::filesystem::path save_path);
+	xet::result<> check_apart_from_data(std::filesystem::path const& path, char const* advice) const;
 	xet::result<> check_place(std::filesystem::path const& path, bool reuse) const;
 	xet::result<> check_overlap(std::filesystem::path const& path) const;
 	void fail_join(std::string const& info_hash, std::string problem);

@@ -81,11 +81,14 @@ bool peer::on_extension_handshake(lt::bdecode_node const& handshake)
 {
 	m_handshaken = true;
 	auto const s = m_swarm.lock();
-	if (!s || handshake.type() != lt::bdecode_node::dict_t) return false;
-	auto const m = handshake.dict_find_dict("m");
-	if (!m) return false;
-	auto const id = m.dict_find_int_value("ut_xet", 0);
-	if (id < 1 || id > 255) return false;
+	auto const m = handshake.type() == lt::bdecode_node::dict_t ? handshake.dict_find_dict("m") : lt::bdecode_node();
+	auto const id = m ? m.dict_find_int_value("ut_xet", 0) : 0;
+	if (!s || id < 1 || id > 255)
+	{
+		// libtorrent forgets this plugin now, without another word, also when an earlier handshake had named the extension
+		if (std::exchange(m_remote_id, 0) != 0 && s) s->left(*this);
+		return false;
+	}
 	bool const first = m_remote_id == 0;
 	m_remote_id = int(id);
 
@@ -117,7 +120,7 @@ bool peer::can_disconnect(lt::error_code const& ec)
 {
 	bool const redundant = ec == lt::errors::upload_upload_connection || ec == lt::errors::uninteresting_upload_peer
 		|| ec == lt::errors::torrent_finished || ec == lt::errors::timed_out_no_interest
-		|| ec == lt::errors::timed_out_no_request || ec == lt::errors::timed_out_inactivity;
+		|| ec == lt::errors::timed_out_no_request;
 	if (!redundant) return true;
 	// the question may come before the handshake that tells whether it is one of ours
 	if (!m_handshaken) return steady::now() - m_since > std::chrono::seconds(10);
@@ -159,10 +162,18 @@ void peer::violation(std::string_view what)
 	if (++m_violations >= max_violations) disconnect();
 }
 
+bool peer::may_ask_again()
+{
+	auto const now = steady::now();
+	if (now - m_asked_again < std::chrono::milliseconds(500)) return false;
+	m_asked_again = now;
+	return true;
+}
+
 void peer::disconnect()
 {
 	m_queue.clear();
-	if (!m_pc.is_disconnecting())
+	if (m_pc.native_handle() && !m_pc.is_disconnecting())
 		m_pc.disconnect(lt::errors::invalid_message, lt::operation_t::bittorrent, lt::peer_connection_interface::peer_error);
 }
 
@@ -173,9 +184,18 @@ void peer::begin_frame(xet::bytes& out, std::size_t body_bytes) const
 	out.push_back(std::uint8_t(m_remote_id));
 }
 
+bool peer::can_send()
+{
+	if (m_remote_id == 0 || !m_pc.native_handle() || m_pc.is_disconnecting()) return false;
+	if (buffered() < max_unread_bytes) return true;
+	if (auto const s = m_swarm.lock()) s->shared().log.warning("peer ", name(), " (", m_client, ") does not read what it asks for");
+	disconnect();
+	return false;
+}
+
 void peer::send_frame(xet::bytes_view body)
 {
-	if (m_remote_id == 0 || m_pc.is_disconnecting()) return;
+	if (!can_send()) return;
 	xet::bytes frame;
 	frame.reserve(body.size() + 6);
 	begin_frame(frame, body.size());
@@ -191,7 +211,7 @@ void peer::send(xet::wire::message const& m)
 
 void peer::send_requests(std::vector<xet::hash32> const& hashes)
 {
-	if (hashes.empty() || m_remote_id == 0 || m_pc.is_disconnecting()) return;
+	if (hashes.empty() || !can_send()) return;
 	xet::bytes frames;
 	for (xet::hash32 const& h : hashes)
 	{
@@ -225,7 +245,7 @@ int peer::buffered() const
 void peer::pump_answers()
 {
 	auto const s = m_swarm.lock();
-	if (!s || m_reading || m_queue.empty() || m_pc.is_disconnecting()) return;
+	if (!s || m_reading || m_queue.empty() || !can_send()) return;
 	auto const f = s->attached();
 	if (!f)
 	{
@@ -251,7 +271,7 @@ void peer::pump_answers()
 			auto data = f->read_chunk(asked.hash, metadata);
 			answers.push_back({asked, data ? std::make_shared<xet::bytes const>(std::move(*data)) : nullptr, metadata});
 		}
-		boost::asio::post(shared->network, [self, answers = std::move(answers)] {
+		shared->on_network([self, answers = std::move(answers)] {
 			auto const p = self.lock();
 			if (!p) return;
 			p->m_reading = false;
@@ -265,7 +285,7 @@ void peer::send_answers(std::vector<answer> const& answers)
 {
 	auto const s = m_swarm.lock();
 	auto const native = m_pc.native_handle();
-	if (!s || !native || m_pc.is_disconnecting()) return;
+	if (!s || !native || !can_send()) return;
 	counters& count = s->shared().count;
 	for (answer const& a : answers)
 	{
@@ -284,6 +304,13 @@ void peer::send_answers(std::vector<answer> const& answers)
 		else s->sent(*this, a.asked.hash, a.data->size());
 		++count.chunks_out;
 #if LIBTORRENT_VERSION_NUM == 20008
+		if (native->rc4_encrypted())
+		{
+			// an encrypted link copies in any case, and a copy's spare room would swallow the byte that starts sending
+			m_pc.send_buffer(reinterpret_cast<char const*>(frame.data()), int(frame.size()));
+			m_pc.send_buffer(reinterpret_cast<char const*>(a.data->data()), int(a.data->size()));
+			continue;
+		}
 		// All but the last byte without a copy; the last byte goes through the exported call, which is what starts sending.
 		auto const keep = std::make_shared<xet::bytes const>(std::move(frame));
 		native->append_const_send_buffer(shared_buffer(keep, mutable_data(*keep), int(keep->size())), int(keep->size()));
@@ -310,7 +337,7 @@ void peer::watch_buffer()
 	std::shared_ptr<void const> const owner(zeros, [self = weak_from_this(), shared = s->shared_ptr_of_context(), zeros](void const*) {
 		delete[] zeros;
 		// posted: libtorrent is in the middle of its send buffer here
-		boost::asio::post(shared->network, [self] {
+		shared->on_network([self] {
 			if (auto const p = self.lock())
 			{
 				p->m_watching = false;

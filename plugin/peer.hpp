@@ -22,6 +22,10 @@ public:
 	int reqq() const { return m_reqq; }
 	std::optional<lt::tcp::endpoint> const& listens() const { return m_listens; }
 	steady::duration age() const { return steady::now() - m_since; }
+	// Bounds on what a peer may make us do: false when it asks too much at once.
+	bool take_metadata_turn() { return m_metadata_turns < max_metadata_turns && ++m_metadata_turns > 0; }
+	void end_metadata_turn() { --m_metadata_turns; }
+	bool may_ask_again();
 	std::string name() const;
 
 	void send(xet::wire::message const& m);
@@ -58,6 +62,7 @@ private:
 	void send_answers(std::vector<answer> const& answers);
 	void watch_buffer();
 	int buffered() const;
+	bool can_send();
 
 	std::weak_ptr<swarm> m_swarm;
 	lt::bt_peer_connection_handle m_pc;
@@ -72,6 +77,8 @@ private:
 	std::optional<lt::tcp::endpoint> m_listens;
 	std::string m_client;
 	int m_violations = 0;
+	int m_metadata_turns = 0;
+	steady::time_point m_asked_again{};
 
 	std::deque<xet::wire::chunk_request> m_queue;
 	bool m_reading = false;

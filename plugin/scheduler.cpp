@@ -8,7 +8,8 @@ namespace ut_xet {
 namespace {
 
 constexpr std::uint32_t none = UINT32_MAX;
-constexpr int max_returned_looked_at = 64;
+constexpr std::size_t max_past_versions = 8;
+constexpr std::size_t max_returned_looked_at = 64;
 constexpr int max_steps_per_pick = 4096;  // keeps one call far below a millisecond
 
 } // namespace
@@ -75,6 +76,11 @@ void scheduler::peer_has_all(peer_key key, xet::hash32 const& root)
 	if (i == m_peers.end()) return;
 	peer& p = i->second;
 	count_holder(p, -1);
+	if (p.all && p.root != root)
+	{
+		p.past.insert(p.root);
+		if (p.past.size() > max_past_versions) p.past.erase(p.past.begin());
+	}
 	p.root = root;
 	p.all = true;
 	p.bits.clear();
@@ -85,9 +91,10 @@ void scheduler::peer_has_all(peer_key key, xet::hash32 const& root)
 }
 
 // A peer that just offered something gets a moment to show how fast it is.
-void scheduler::expect_others(peer const& p)
+void scheduler::expect_others(peer& p)
 {
-	if (!p.origin) m_others_data = std::max(m_others_data, steady::now());
+	// once: offers alone are no data
+	if (!p.origin && !std::exchange(p.offered, true)) m_others_data = std::max(m_others_data, steady::now());
 }
 
 void scheduler::peer_has(peer_key key, xet::hash32 const& root, std::uint32_t first, xet::bytes_view bits)
@@ -173,6 +180,12 @@ void scheduler::peer_refers(peer_key key, xet::hash32 const& hash, steady::time_
 	if (i == m_peers.end() || !unask(key, i->second, hash)) return;
 	peer& p = i->second;
 	p.last_data = now;
+	if (!p.origin)
+	{
+		// only a publisher has a reason to
+		p.lacks.insert(hash);
+		return;
+	}
 	// the first time, whoever has it gets a moment to be found
 	if (!std::exchange(m_was_referred, true)) m_others_data = std::max(m_others_data, now);
 	if (others_keep_up(now) && p.referred.size() < max_unmapped_hashes) p.referred.insert(hash);
@@ -207,8 +220,9 @@ void scheduler::fill(pool& into, xet::hash32 const& root, std::vector<want> want
 		for (auto const& [hash, request] : p.asked)
 		{
 			item* const it = into.find(hash);
-			if (it == nullptr || it->at != state::pending || request.expired) continue;
-			it->at = state::asked;
+			if (it == nullptr || it->at != state::pending) continue;
+			// answered already: the chunk is in the workers' hands
+			it->at = request.expired ? state::working : state::asked;
 			it->owner = key;
 			it->since = request.since;
 			auto const n = std::uint32_t(it - into.items.data());
@@ -243,7 +257,7 @@ bool scheduler::has(peer const& p, pool const& from, item const& i, bool metadat
 {
 	if (p.lacks.contains(i.what.hash) || p.referred.contains(i.what.hash)) return false;
 	if (p.plain) return true;
-	if (p.root != from.root) return false;
+	if (p.root != from.root) return p.past.contains(from.root);
 	return metadata || p.all || (i.what.ordinal < p.bits.size() && p.bits[i.what.ordinal]);
 }
 
@@ -268,24 +282,22 @@ std::uint32_t scheduler::next_for(peer& p, pool& from, bool metadata, steady::ti
 	if (from.pending == 0) return none;
 	bool const only_rare = !metadata && p.origin && others_keep_up(now);
 	if (only_rare && complete_others()) return none;
-	auto const fits = [&](item const& i) { return has(p, from, i, metadata) && !(only_rare && i.partial_holders > 0); };
+	auto const fits = [&](item const& i) { return !p.asked.contains(i.what.hash) && has(p, from, i, metadata) && !(only_rare && i.partial_holders > 0); };
 
-	int looked = 0;
-	for (auto r = from.returned.begin(); r != from.returned.end() && looked < max_returned_looked_at; ++looked)
+	// in turns: what does not fit this peer goes to the back, so that everything is looked at in the end
+	std::size_t const returned = from.returned.size();
+	for (std::size_t looked = 0; looked < returned; ++looked)
 	{
-		item const& i = from.items[*r];
-		if (i.at != state::pending)
+		if (looked == max_returned_looked_at)
 		{
-			r = from.returned.erase(r);
-			continue;
+			m_out_of_time = true;
+			break;
 		}
-		if (fits(i))
-		{
-			auto const found = *r;
-			from.returned.erase(r);
-			return found;
-		}
-		++r;
+		std::uint32_t const r = from.returned.front();
+		from.returned.pop_front();
+		if (from.items[r].at != state::pending) continue;
+		if (fits(from.items[r])) return r;
+		from.returned.push_back(r);
 	}
 
 	auto const size = std::uint32_t(from.items.size());

@@ -13,6 +13,7 @@
 #include "plugin/limits.hpp"
 
 #include <deque>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -120,6 +121,8 @@ private:
 		std::unordered_map<xet::hash32, request> asked;
 		std::int64_t window = 0;  // bytes asked or in work
 		std::uint32_t cursor = 0;
+		std::set<xet::hash32> past;  // versions it had all of: most of their chunks are still there
+		bool offered = false;
 		std::uint64_t exhausted_at = 0;  // the epoch in which nothing was found for it
 		steady::time_point last_data{};
 		bool snubbed = false;
@@ -135,7 +138,7 @@ private:
 	bool unask(peer_key key, peer& p, xet::hash32 const& hash);
 	bool others_keep_up(steady::time_point now) const;
 	bool complete_others() const;
-	void expect_others(peer const& p);
+	void expect_others(peer& p);
 	void fill(pool& into, xet::hash32 const& root, std::vector<want> wants);
 	void release(xet::hash32 const& hash, state to);
 

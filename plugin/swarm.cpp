@@ -9,6 +9,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
+
 namespace ut_xet {
 
 namespace {
@@ -79,7 +81,7 @@ void swarm::detach()
 
 void swarm::stop()
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this()] {
+	m_shared->on_network([self = shared_from_this()] {
 		self->m_stopped = true;
 		self->m_timer.cancel();
 		self->detach();
@@ -124,7 +126,7 @@ void swarm::joined(std::shared_ptr<peer> const& p, std::optional<lt::tcp::endpoi
 	m_peers[p->key()] = p;
 	m_peer_count = m_peers.size();
 	++m_shared->count.peers;
-	if (listens) learn(*listens, {});
+	if (listens) learn(*listens, {}, true);
 	m_scheduler.add_peer(p->key(), p->reqq(), !p->heads(), p->origin());
 	if (m_folder) introduce(*p);
 	if (m_folder) m_folder->peers_changed();
@@ -208,24 +210,32 @@ void swarm::dial_known()
 		if (p->listens()) connected.insert(*p->listens());
 	auto const now = steady::now();
 	std::lock_guard const lock(m_known_mutex);
-	for (auto const& [e, dial_from] : m_known)
+	for (auto const& [e, k] : m_known)
 		// as if a tracker had named it: that lowers libtorrent's count of failures, so the peer is tried again soon
-		if (now >= dial_from && !connected.contains(e)) m_torrent.connect_peer(e, lt::peer_info::tracker);
+		if (now >= k.dial_from && !connected.contains(e)) m_torrent.connect_peer(e, lt::peer_info::tracker);
 }
 
-void swarm::learn(lt::tcp::endpoint const& e, steady::time_point dial_from)
+void swarm::learn(lt::tcp::endpoint const& e, steady::time_point dial_from, bool proven)
 {
 	std::lock_guard const lock(m_known_mutex);
-	if (m_known.size() < max_known_peers) m_known.try_emplace(e, dial_from);
+	if (m_known.size() >= max_known_peers && !m_known.contains(e))
+	{
+		// hearsay gives way; addresses that were connected stay
+		auto const hearsay = std::find_if(m_known.begin(), m_known.end(), [](auto const& k) { return !k.second.proven; });
+		if (hearsay == m_known.end()) return;
+		m_known.erase(hearsay);
+	}
+	auto& k = m_known.try_emplace(e, known{dial_from, false}).first->second;
+	k.proven = k.proven || proven;
 }
 
 void swarm::connect(std::vector<lt::tcp::endpoint> endpoints)
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this(), endpoints = std::move(endpoints)] {
+	m_shared->on_network([self = shared_from_this(), endpoints = std::move(endpoints)] {
 		if (self->m_stopped) return;
 		for (auto const& e : endpoints)
 		{
-			self->learn(e, {});
+			self->learn(e, {}, true);
 			self->m_torrent.connect_peer(e, lt::peer_info::tracker);
 		}
 	});
@@ -235,13 +245,14 @@ std::vector<lt::tcp::endpoint> swarm::known_peers() const
 {
 	std::lock_guard const lock(m_known_mutex);
 	std::vector<lt::tcp::endpoint> out;
-	for (auto const& [e, dial_from] : m_known) out.push_back(e);
+	for (auto const& [e, k] : m_known)
+		if (k.proven) out.push_back(e);
 	return out;
 }
 
 void swarm::ban(std::uint32_t peer_key, std::string reason)
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this(), peer_key, reason = std::move(reason)] {
+	m_shared->on_network([self = shared_from_this(), peer_key, reason = std::move(reason)] {
 		auto const i = self->m_peers.find(peer_key);
 		if (i != self->m_peers.end()) i->second->violation(reason);
 	});
@@ -251,13 +262,14 @@ void swarm::ban(std::uint32_t peer_key, std::string reason)
 
 void swarm::offer(std::shared_ptr<version const> v, bool all, std::vector<bool> have)
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this(), v = std::move(v), all, have = std::move(have)]() mutable {
+	m_shared->on_network([self = shared_from_this(), v = std::move(v), all, have = std::move(have)]() mutable {
 		if (self->m_stopped || !self->m_folder) return;
 		bool const new_version = self->m_version != v;
 		self->m_version = std::move(v);
 		self->m_have_all = all;
 		self->m_have = std::move(have);
-		self->m_news.clear();
+		// news that was stored after the bitmap was made is in neither: it goes out with the next deltas
+		if (new_version || all) self->m_news.clear();
 		if (new_version)
 		{
 			self->m_sent_to.clear();
@@ -279,7 +291,7 @@ void swarm::offer(std::shared_ptr<version const> v, bool all, std::vector<bool> 
 
 void swarm::chunks_stored(std::vector<xet::hash32> hashes, bool news)
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this(), hashes = std::move(hashes), news] {
+	m_shared->on_network([self = shared_from_this(), hashes = std::move(hashes), news] {
 		for (xet::hash32 const& h : hashes) self->m_scheduler.done(h);
 		if (news && !self->m_have_all) self->m_news.insert(self->m_news.end(), hashes.begin(), hashes.end());
 		self->pump_all();
@@ -289,7 +301,7 @@ void swarm::chunks_stored(std::vector<xet::hash32> hashes, bool news)
 
 void swarm::chunk_failed(xet::hash32 const& hash)
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this(), hash] {
+	m_shared->on_network([self = shared_from_this(), hash] {
 		self->m_scheduler.failed(hash);
 		self->pump_all();
 	});
@@ -313,7 +325,7 @@ void swarm::flush_news()
 
 void swarm::want_metadata(xet::hash32 const& root, xet::chunk_list chunks)
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this(), root, chunks = std::move(chunks)] {
+	m_shared->on_network([self = shared_from_this(), root, chunks = std::move(chunks)] {
 		self->m_scheduler.set_metadata(root, chunks);
 		self->pump_all();
 		self->arm_timer();
@@ -322,7 +334,7 @@ void swarm::want_metadata(xet::hash32 const& root, xet::chunk_list chunks)
 
 void swarm::want_content(xet::hash32 const& root, std::vector<scheduler::want> wants)
 {
-	boost::asio::post(m_shared->network, [self = shared_from_this(), root, wants = std::move(wants)]() mutable {
+	m_shared->on_network([self = shared_from_this(), root, wants = std::move(wants)]() mutable {
 		self->m_scheduler.set_content(root, std::move(wants));
 		self->pump_all();
 		self->arm_timer();
@@ -439,7 +451,7 @@ void swarm::on_message(peer& p, xet::wire::version_request const& m)
 {
 	if (!m_folder || !m_version || m.id != m_folder->id()) return;
 	p.send(xet::wire::version_response{m.id, m_version->ref});
-	if (!p.heads()) return;
+	if (!p.heads() || !p.may_ask_again()) return;
 	if (m_version->head) p.send(*m_version->head);
 	if (m_have_all) send_have(p);
 	else m_folder->tell_what_is_here();
@@ -455,16 +467,17 @@ void swarm::on_message(peer& p, xet::wire::mode_request const& m)
 void swarm::on_message(peer& p, xet::wire::metadata_request const& m)
 {
 	auto const v = m_version;
-	if (!v || !m_folder || m.id != m_folder->id() || m.piece >= v->pieces())
+	if (!v || !m_folder || m.id != m_folder->id() || m.piece >= v->pieces() || !p.take_metadata_turn())
 	{
 		p.send(xet::wire::metadata_not_found{m.id, m.piece});
 		return;
 	}
 	boost::asio::post(m_shared->workers, [self = shared_from_this(), peer = p.weak_from_this(), v, m] {
 		auto data = v->piece(m.piece);
-		boost::asio::post(self->m_shared->network, [peer, v, m, data = std::move(data)] {
+		self->m_shared->on_network([peer, v, m, data = std::move(data)] {
 			auto const to = peer.lock();
 			if (!to) return;
+			to->end_metadata_turn();
 			if (!data) to->send(xet::wire::metadata_not_found{m.id, m.piece});
 			else to->send(xet::wire::metadata_response{m.id, m.piece, v->pieces(), xet::metadata_piece_bytes, *data});
 		});
@@ -502,7 +515,7 @@ void swarm::on_message(peer& p, xet::wire::folder_peers const& m)
 	{
 		auto const endpoint = from_wire(e);
 		if (endpoint.port() == 0 || endpoint.address().is_unspecified() || endpoint.address().is_multicast()) continue;
-		learn(endpoint, newcomer ? now : now + dial_back_after);
+		learn(endpoint, newcomer ? now : now + dial_back_after, false);
 	}
 	if (newcomer) dial_known();
 }

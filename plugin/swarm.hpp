@@ -75,7 +75,7 @@ private:
 	void pump_all();
 	void arm_timer();
 	void gossip_peers(peer& p);
-	void learn(lt::tcp::endpoint const& e, steady::time_point dial_from);
+	void learn(lt::tcp::endpoint const& e, steady::time_point dial_from, bool proven);
 	void dial_known();
 	bool refer(peer& p, xet::hash32 const& hash);
 
@@ -122,7 +122,12 @@ private:
 	steady::time_point m_last_expire{};
 
 	mutable std::mutex m_known_mutex;
-	std::map<lt::tcp::endpoint, steady::time_point> m_known;  // → not dialled before
+	struct known
+	{
+		steady::time_point dial_from;  // not before
+		bool proven = false;           // was connected, or named by the user
+	};
+	std::map<lt::tcp::endpoint, known> m_known;
 };
 
 } // namespace ut_xet

@@ -10,10 +10,10 @@ std::string_view type_name(lt::bdecode_node::type_t t)
 {
 	switch (t)
 	{
-	case lt::bdecode_node::dict_t: return "dictionary";
-	case lt::bdecode_node::list_t: return "list";
-	case lt::bdecode_node::string_t: return "string";
-	case lt::bdecode_node::int_t: return "integer";
+	case lt::bdecode_node::dict_t: return "a dictionary";
+	case lt::bdecode_node::list_t: return "a list";
+	case lt::bdecode_node::string_t: return "a string";
+	case lt::bdecode_node::int_t: return "an integer";
 	default: return "nothing";
 	}
 }
@@ -23,7 +23,7 @@ xet::result<lt::bdecode_node> typed_field(lt::bdecode_node const& dict, std::str
 	auto node = dict.dict_find({key.data(), key.size()});
 	if (!node) return xet::fail(xet::errc::invalid, "the key \"", key, "\" is missing");
 	if (node.type() != type)
-		return xet::fail(xet::errc::invalid, "the key \"", key, "\" holds a ", type_name(node.type()), ", not a ", type_name(type));
+		return xet::fail(xet::errc::invalid, "the key \"", key, "\" holds ", type_name(node.type()), ", not ", type_name(type));
 	return node;
 }
 

@@ -126,13 +126,6 @@ bool is_host_and_port(std::string_view text)
 	return !host.empty() && has_colon == bracketed && std::all_of(host.begin(), host.end(), allowed);
 }
 
-bool is_tracker_url(std::string_view text)
-{
-	auto const at = text.find("://");
-	return at != std::string_view::npos && at > 0 && at + 3 < text.size() && !has_control_character(text)
-		&& text.find(' ') == std::string_view::npos && std::all_of(text.begin(), text.begin() + std::ptrdiff_t(at), is_alphanumeric);
-}
-
 // "xt.1" and "tr.2" are "xt" and "tr": some programs number what is repeated
 std::string_view without_index(std::string_view key)
 {
@@ -310,6 +303,13 @@ xet::result<folder_link> parse_link(std::string_view text)
 bool looks_like_link(std::string_view text)
 {
 	return starts_with_any_case(text, "magnet:") || starts_with_any_case(text, "tonic:") || starts_with_any_case(text, other_tonic_scheme);
+}
+
+bool is_tracker_url(std::string_view text)
+{
+	auto const at = text.find("://");
+	return at != std::string_view::npos && at > 0 && at + 3 < text.size() && !has_control_character(text)
+		&& text.find(' ') == std::string_view::npos && std::all_of(text.begin(), text.begin() + std::ptrdiff_t(at), is_alphanumeric);
 }
 
 } // namespace tonic

@@ -30,5 +30,6 @@ std::string tonic_link(carrier_info const& info, std::vector<std::string> const&
 // v2-only magnets (urn:btmh) are unsupported. Base32 btih is accepted.
 xet::result<folder_link> parse_link(std::string_view text);
 bool looks_like_link(std::string_view text);  // starts with magnet: or tonic
+bool is_tracker_url(std::string_view text);   // scheme://something, in one line
 
 } // namespace tonic

@@ -109,8 +109,13 @@ xet::result<std::shared_ptr<file_descriptor>> materialiser::open_partial(std::si
 		return m_fds.front().second;
 	}
 	std::uint32_t const file = m_build[position];
-	auto fd = m_fs.open_file(partial_path(file), O_RDWR | O_CREAT, 0600);
+	// One that vanishes while its chunks come in (somebody cleans up) must not come back as a file full of holes.
+	int const create = m_partials[position].made ? 0 : O_CREAT;
+	auto fd = m_fs.open_file(partial_path(file), O_RDWR | create, 0600);
+	// a run that was killed just before the rename had given it its mode already
+	if (!fd && m_fs.set_mode(partial_path(file), 0600)) fd = m_fs.open_file(partial_path(file), O_RDWR | create, 0600);
 	if (!fd) return tl::unexpected(fd.error());
+	m_partials[position].made = true;
 	auto shared = std::make_shared<file_descriptor>(std::move(*fd));
 	file_entry const& f = m_target->files[file];
 	if (f.chunk_count > 1 && ::ftruncate(shared->get(), off_t(f.size)) != 0)
@@ -327,14 +332,24 @@ bool materialiser::any_ready() const
 	return !m_ready.empty();
 }
 
+bool materialiser::is_placed(file_entry const& f) const
+{
+	auto const now = m_fs.look(f.path);
+	return now.kind == entry_kind::file && now.stamp.size == f.size && now.stamp.mtime_ns == f.mtime_ns;
+}
+
 xet::result<> materialiser::sync(std::vector<std::uint32_t> const& files)
 {
 	std::vector<file_descriptor> fds;
 	for (std::uint32_t const file : files)
 	{
 		file_entry const& f = m_target->files[file];
-		auto fd = m_fs.open_file(partial_path(file), O_RDWR | O_CREAT, 0600);
+		auto fd = m_fs.open_file(partial_path(file), O_RDWR | (f.chunk_count == 0 ? O_CREAT : 0), 0600);
+		if (!fd && is_placed(f)) continue;  // handed in a second time after an error further down the list
 		if (!fd) return tl::unexpected(fd.error());
+		struct stat st{};
+		if (::fstat(fd->get(), &st) != 0 || std::uint64_t(st.st_size) != f.size)
+			return fail(errc::io, "the partial file of ", printable(f.path), " was changed by somebody else; it is begun again");
 		timespec const times[2] = {{0, UTIME_OMIT}, to_timespec(f.mtime_ns)};
 		if (::fchmod(fd->get(), f.mode) != 0 || ::futimens(fd->get(), times) != 0)
 			return fail(errc::io, "cannot set mode and time of ", printable(f.path), ": ", std::strerror(errno));
@@ -342,7 +357,7 @@ xet::result<> materialiser::sync(std::vector<std::uint32_t> const& files)
 			return fail(errc::io, "cannot sync ", printable(f.path), ": ", std::strerror(errno));
 		if (fds.empty()) fds.push_back(std::move(*fd));
 	}
-	if (files.size() >= sync_all_from && ::syncfs(fds.front().get()) != 0)
+	if (files.size() >= sync_all_from && !fds.empty() && ::syncfs(fds.front().get()) != 0)
 		return fail(errc::io, "cannot sync the file system of ", m_fs.root().string(), ": ", std::strerror(errno));
 	return {};
 }
@@ -406,14 +421,15 @@ xet::result<materialiser::placed> materialiser::move_into_place(
 		auto moved = m_fs.rename(partial_path(file), f.path);
 		if (!moved && moved.error().code == errc::not_found)
 		{
-			// handed in a second time after an error further down the list: it is in place already
-			if (m_fs.look(f.path).kind == entry_kind::file) moved = {};
+			if (is_placed(f)) moved = {};
 		}
 		if (!moved) return tl::unexpected(moved.error());
-		auto const chunks = m_target->chunks_of(f);
-		report.files.push_back({f.path, m_fs.look(f.path).stamp, f.hash
-			, std::make_shared<xet::chunk_list const>(chunks.begin(), chunks.end()), true});
 		--m_files_left;
+		auto const now = m_fs.look(f.path);
+		// edited in this very moment: the next scan reads what it is
+		if (!is_placed(f)) continue;
+		auto const chunks = m_target->chunks_of(f);
+		report.files.push_back({f.path, now.stamp, f.hash, std::make_shared<xet::chunk_list const>(chunks.begin(), chunks.end()), true});
 	}
 	return report;
 }

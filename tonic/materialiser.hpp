@@ -76,6 +76,7 @@ private:
 	struct partial
 	{
 		std::atomic<std::uint32_t> chunks_left{0};
+		std::atomic<bool> made{false};  // by this run: it must not be made again when it vanishes
 		bool existed = false;  // may hold bytes of an earlier run: zeros are not there by themselves
 	};
 
@@ -89,6 +90,7 @@ private:
 	std::size_t run_length(std::span<chunk_data const> chunks) const;
 	xet::result<> put_run(std::span<chunk_data const> run);
 	xet::result<> remove_foreign_partials();
+	bool is_placed(file_entry const& f) const;
 	xet::result<> sync(std::vector<std::uint32_t> const& files);
 	xet::result<bool> clear_way(std::string const& path, local_index const& index, std::int64_t now_seconds, placed& report);
 
@@ -96,7 +98,7 @@ private:
 	std::shared_ptr<manifest const> m_target;
 	std::shared_ptr<manifest const> m_previous;
 	std::vector<std::uint32_t> m_build;
-	std::vector<partial> m_partials;                      // parallel to m_build
+	mutable std::vector<partial> m_partials;                      // parallel to m_build
 	std::vector<std::uint32_t> m_uniques;                 // u → ordinal
 	std::unordered_map<xet::hash32, std::uint32_t> m_by_hash;  // → u
 	std::vector<std::uint32_t> m_next_same;               // ordinal → next ordinal with the same chunk, or none

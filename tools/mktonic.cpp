@@ -5,6 +5,7 @@
 #include "tonic/path_rules.hpp"
 #include "tonic/scan.hpp"
 #include "tonic/tonic_file.hpp"
+#include "tools/common/share_options.hpp"
 #include "tools/common/terminal.hpp"
 
 #include <CLI/App.hpp>
@@ -22,9 +23,8 @@ namespace {
 struct arguments
 {
 	std::filesystem::path folder, out, torrent, key;
-	std::string name, profile = "blake3", mode = "designated", git_ref;
-	std::uint32_t target = 0;
-	std::vector<std::string> trackers;
+	tools::share_options share;
+	std::string mode = "designated", git_ref;
 	bool as_json = false;
 };
 
@@ -79,18 +79,20 @@ xet::result<tonic::manifest> scan(arguments const& a, xet::profile const& how, b
 int run(arguments& a)
 {
 	auto const complain = [](xet::error const& e) { return tools::complain("xet-mktonic", e.message); };
-	auto const how = xet::make_profile(a.profile, a.target);
-	if (!how) return tools::complain("xet-mktonic", how.error().message, tools::usage);
+	if (auto const ok = tools::check(a.share); !ok) return tools::complain("xet-mktonic", ok.error().message, tools::usage);
+	auto const how = xet::make_profile(a.share.profile, a.share.target);
 	auto const mode = tonic::mode_from_name(a.mode);
 	if (!mode) return tools::complain("xet-mktonic", xet::cat("--mode ", a.mode, ": this version knows designated"), tools::usage);
 	if (*mode != tonic::sync_mode::designated)
 		return tools::complain("xet-mktonic", xet::cat("--mode ", a.mode, " is not in this version; use designated"), tools::usage);
 	std::error_code ec;
-	a.folder = std::filesystem::canonical(a.folder, ec);
-	if (ec) return tools::complain("xet-mktonic", xet::cat("no such folder: ", a.folder.string()));
-	if (a.name.empty()) a.name = a.folder.filename().string();
-	if (auto const named = tonic::check_folder_name(a.name); !named) return complain(named.error());
-	if (a.out.empty()) a.out = a.name + ".tonic";
+	auto const folder = std::filesystem::canonical(a.folder, ec);
+	if (ec) return tools::complain("xet-mktonic", xet::cat(tonic::printable(a.folder.native()), ": ", ec.message()));
+	a.folder = folder;
+	std::string const name = a.share.name.empty() ? a.folder.filename().string() : a.share.name;
+	if (auto const named = tonic::check_folder_name(name); !named)
+		return tools::complain("xet-mktonic", xet::cat(named.error().message, "; choose one with --name"));
+	if (a.out.empty()) a.out = name + ".tonic";
 	if (a.torrent.empty()) a.torrent = std::filesystem::path(a.out).replace_extension(".torrent");
 	if (a.key.empty()) a.key = tools::default_data_dir() / "publisher.key";
 	auto const key = tonic::key_pair::load_or_create(a.key);
@@ -105,10 +107,10 @@ int run(arguments& a)
 		if (!ref) return complain(ref.error());
 		m->git_ref = *ref;
 	}
-	m->name = a.name;
+	m->name = name;
 	m->mode = *mode;
 	m->author = key->pub();
-	m->salt = tonic::folder_salt(a.name);
+	m->salt = tonic::folder_salt(name);
 	m->folder = tonic::folder_id(m->author, m->salt);
 	m->timestamp = std::int64_t(std::time(nullptr));
 	m->seq = std::uint64_t(m->timestamp);
@@ -118,13 +120,13 @@ int run(arguments& a)
 	auto const data = tonic::encode_tonic(*m, *key);
 	if (auto const written = tonic::write_file_atomically(a.out, data); !written) return complain(written.error());
 	tonic::carrier_info const info{m->folder, m->name, m->author, m->salt};
-	auto const carrier = tonic::make_carrier(info, a.trackers);
+	auto const carrier = tonic::make_carrier(info, a.share.trackers);
 	if (auto const written = tonic::write_file_atomically(a.torrent, carrier.torrent); !written) return complain(written.error());
 
-	auto const magnet = tonic::magnet_link(carrier.info_hash, a.name, a.trackers);
-	auto const link = tonic::tonic_link(info, a.trackers);
+	auto const magnet = tonic::magnet_link(carrier.info_hash, name, a.share.trackers);
+	auto const link = tonic::tonic_link(info, a.share.trackers);
 	if (a.as_json)
-		std::cout << nlohmann::ordered_json{{"folder", m->folder}, {"name", a.name}, {"infohash", carrier.info_hash}, {"magnet", magnet}, {"link", link}
+		std::cout << nlohmann::ordered_json{{"folder", m->folder}, {"name", name}, {"infohash", carrier.info_hash}, {"magnet", magnet}, {"link", link}
 			, {"torrent", std::filesystem::absolute(a.torrent).string()}, {"tonic", std::filesystem::absolute(a.out).string()}
 			, {"files", m->files.size()}, {"bytes", m->total_bytes()}, {"chunks", m->chunks.size()}}
 				.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
@@ -144,12 +146,12 @@ int main(int argc, char** argv)
 	app.add_option("FOLDER", a.folder, "the folder")->required();
 	app.add_option("-o", a.out, "the .tonic file to write (default NAME.tonic)");
 	app.add_option("--torrent", a.torrent, "the carrier torrent to write (default beside the .tonic)");
-	app.add_option("--name", a.name, "the folder's name for others (default: the directory's)");
-	app.add_option("--profile", a.profile, "how chunks are named: blake3, sha256 or hf")->capture_default_str();
-	app.add_option("--target", a.target, "target chunk size in bytes: 8192, 16384, 32768 or 65536 (default 16384; hf 65536)");
+	app.add_option("--name", a.share.name, "the folder's name for others (default: the directory's)");
+	app.add_option("--profile", a.share.profile, "how chunks are named: blake3, sha256 or hf")->capture_default_str();
+	app.add_option("--target", a.share.target, "target chunk size in bytes: 8192, 16384, 32768 or 65536 (default 16384; hf 65536)");
 	app.add_option("--mode", a.mode, "who may change the folder: designated")->capture_default_str();
 	app.add_option("--git-ref", a.git_ref, "auto (the folder's HEAD) or a commit: the version others are shown");
-	app.add_option("--tracker", a.trackers, "a tracker for the torrent and the links; may be given several times")->take_all()->expected(1);
+	app.add_option("--tracker", a.share.trackers, "a tracker for the torrent and the links; may be given several times")->take_all()->expected(1);
 	app.add_option("--key", a.key, "the publisher's key; made when it does not exist (default: publisher.key in the data directory)");
 	app.add_flag("--json", a.as_json, "print one JSON object");
 	try

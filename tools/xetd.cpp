@@ -49,7 +49,7 @@ std::optional<std::pair<std::string, int>> split_address(std::string const& text
 	auto const colon = text.rfind(':');
 	if (colon == std::string::npos) return std::nullopt;
 	std::string host = text.substr(0, colon);
-	if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
+	if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
 	boost::system::error_code ec;
 	(void)boost::asio::ip::make_address(host, ec);
 	int port = -1;
@@ -106,7 +106,7 @@ int remembered_port(std::filesystem::path const& data)
 
 int wait_for_port(lt::session& ses, std::string& problem)
 {
-	auto const until = std::chrono::steady_clock::now() + 5s;
+	auto until = std::chrono::steady_clock::now() + 5s;
 	while (std::chrono::steady_clock::now() < until)
 	{
 		ses.wait_for_alert(50ms);
@@ -114,7 +114,12 @@ int wait_for_port(lt::session& ses, std::string& problem)
 		ses.pop_alerts(&alerts);
 		for (lt::alert* a : alerts)
 		{
-			if (auto const* failed = lt::alert_cast<lt::listen_failed_alert>(a)) problem = failed->message();
+			if (auto const* failed = lt::alert_cast<lt::listen_failed_alert>(a))
+			{
+				problem = failed->error.message();
+				// another address of this machine may still be good
+				until = std::min(until, std::chrono::steady_clock::now() + 300ms);
+			}
 			if (auto const* good = lt::alert_cast<lt::listen_succeeded_alert>(a))
 				if (good->socket_type == lt::socket_type_t::tcp) return good->port;
 		}
@@ -133,9 +138,12 @@ int run(arguments const& a)
 {
 	auto const config = ut_xet::load_config(a.config, a.data);
 	if (!config) return tools::complain("xetd", config.error().message);
-	std::string const listen = !a.listen.empty() ? a.listen : config->listen;
+	bool const asked = !a.listen.empty();
+	std::string const listen = asked ? a.listen : config->listen;
 	auto const address = split_address(listen);
-	if (!address) return tools::complain("xetd", xet::cat("--listen ", listen, ": give ADDR:PORT, as 127.0.0.1:0 or [::]:6881"), tools::usage);
+	if (!address)
+		return tools::complain("xetd", xet::cat(asked ? "--listen " : "[network] listen = ", listen, ": give ADDR:PORT, as 127.0.0.1:0 or [::]:6881")
+			, asked ? tools::usage : tools::failed);
 
 	// before any thread starts, so that all of them leave the signals to sigwait
 	sigset_t signals;
@@ -149,7 +157,9 @@ int run(arguments const& a)
 	bool const any = host == "0.0.0.0" || host == "[::]" || host == "::";
 	if (!any) settings.set_str(lt::settings_pack::outgoing_interfaces, host.front() == '[' ? host.substr(1, host.size() - 2) : host);
 	int const before = wanted == 0 ? remembered_port(a.data) : 0;
-	settings.set_int(lt::settings_pack::max_retry_port_bind, before != 0 ? 0 : 10);
+	// another port than the one somebody chose would be a surprise to his router and his friends
+	bool const chosen = listen != ut_xet::config().listen;
+	settings.set_int(lt::settings_pack::max_retry_port_bind, chosen || before != 0 ? 0 : 10);
 	auto ses = start_session(settings, host, before != 0 ? before : wanted);
 	std::string problem;
 	int port = wait_for_port(ses, problem);
@@ -204,7 +214,8 @@ int main(int argc, char** argv)
 		"  xetd --data ~/.local/share/ut_xet\n"
 		"  xetd --data /tmp/a --listen 127.0.0.1:0 --no-dht --no-lsd --no-upnp\n"
 		"Then: xet --data DIR share FOLDER, xet --data DIR join LINK DEST, xet --data DIR status");
-	app.add_option("--data", a.data, "the node's data directory: key, state, control socket")->capture_default_str();
+	app.add_option("--data", a.data, "the node's data directory: key, state, control socket")->capture_default_str()
+		->check([](std::string const& text) { return text.empty() ? "is empty" : ""; });
 	app.add_option("--listen", a.listen, "ADDR:PORT to listen on for peers; port 0 picks one (default 0.0.0.0:6881)");
 	app.add_option("--config", a.config, "configuration file (default: ut_xet.toml in the data directory, then in ~/.config/ut_xet)");
 	app.add_flag("--no-dht", a.no_dht, "do not use the DHT");

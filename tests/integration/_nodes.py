@@ -212,3 +212,4 @@ def write(path, data):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+    return path

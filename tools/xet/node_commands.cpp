@@ -1,7 +1,9 @@
 #include "tools/xet/commands.hpp"
 
+#include "tonic/link.hpp"
 #include "tonic/path_rules.hpp"
 #include "tools/common/client.hpp"
+#include "tools/common/share_options.hpp"
 #include "tools/common/terminal.hpp"
 
 #include <nlohmann/json.hpp>
@@ -32,6 +34,12 @@ std::string percent(double part)
 	return xet::cat(int(part * 100), " %");
 }
 
+// An empty path would be the directory the command runs in.
+std::string not_empty(std::string const& text)
+{
+	return text.empty() ? "is empty" : "";
+}
+
 // A path is made absolute here, where the shell's directory is known; names and ids pass as they are.
 std::string folder_argument(std::string const& text)
 {
@@ -49,17 +57,17 @@ void print_refused(json const& refused)
 
 struct share_arguments
 {
-	std::string folder, name, profile = "blake3";
-	std::uint32_t target = 0;
-	std::vector<std::string> trackers;
+	std::string folder;
+	share_options options;
 	bool as_json = false;
 };
 
 int share(shell const& s, share_arguments const& a)
 {
+	if (auto const ok = check(a.options); !ok) return complain("xet", ok.error().message, usage);
 	progress_line progress;
-	auto const r = ask_node(s.data, {{"cmd", "share"}, {"path", std::filesystem::absolute(a.folder).string()}, {"name", a.name}
-		, {"profile", a.profile}, {"target", a.target}, {"trackers", a.trackers}}
+	auto const r = ask_node(s.data, {{"cmd", "share"}, {"path", std::filesystem::absolute(a.folder).string()}, {"name", a.options.name}
+		, {"profile", a.options.profile}, {"target", a.options.target}, {"trackers", a.options.trackers}}
 		, [&](json const& event) { progress.show(xet::cat("reading ", a.folder, ": ", percent(event.value("progress", 0.0)))); });
 	progress.clear();
 	if (!r) return complain_of(r.error());
@@ -131,9 +139,8 @@ int wait_for_sync(shell const& s, json const& joined, json& row)
 
 int join(shell const& s, join_arguments const& a)
 {
-	bool const is_link = a.source.starts_with("magnet:") || a.source.starts_with("tonic");
 	std::error_code ec;
-	std::string const source = is_link && !std::filesystem::exists(a.source, ec) ? a.source : std::filesystem::absolute(a.source).string();
+	std::string const source = tonic::looks_like_link(a.source) && !std::filesystem::exists(a.source, ec) ? a.source : std::filesystem::absolute(a.source).string();
 	auto const r = ask_node(s.data, {{"cmd", "join"}, {"source", source}, {"dest", std::filesystem::absolute(a.dest).string()}
 		, {"peers", a.peers}, {"reuse", a.reuse}});
 	if (!r) return complain_of(r.error());
@@ -220,11 +227,11 @@ void add_node_commands(CLI::App& app, shell& s)
 	{
 		auto* c = app.add_subcommand("share", "share a folder in place");
 		auto a = std::make_shared<share_arguments>();
-		c->add_option("FOLDER", a->folder, "the folder")->required();
-		c->add_option("--name", a->name, "its name for others (default: the directory's)");
-		c->add_option("--profile", a->profile, "how chunks are named: blake3, sha256 or hf")->capture_default_str();
-		c->add_option("--target", a->target, "target chunk size in bytes: 8192, 16384, 32768 or 65536 (default 16384; hf 65536)");
-		c->add_option("--tracker", a->trackers, "announce to this tracker, too")->take_all()->expected(1);
+		c->add_option("FOLDER", a->folder, "the folder")->required()->check(not_empty);
+		c->add_option("--name", a->options.name, "its name for others (default: the directory's)");
+		c->add_option("--profile", a->options.profile, "how chunks are named: blake3, sha256 or hf")->capture_default_str();
+		c->add_option("--target", a->options.target, "target chunk size in bytes: 8192, 16384, 32768 or 65536 (default 16384; hf 65536)");
+		c->add_option("--tracker", a->options.trackers, "announce to this tracker, too")->take_all()->expected(1);
 		c->add_flag("--json", a->as_json, "print one JSON object");
 		c->footer("Example:\n  xet --data ~/node share ~/photos --name holiday --json");
 		c->callback([&s, a] { s.chosen = [&s, a] { return share(s, *a); }; });
@@ -232,8 +239,8 @@ void add_node_commands(CLI::App& app, shell& s)
 	{
 		auto* c = app.add_subcommand("join", "join a folder: it appears at DEST/NAME and follows its publisher");
 		auto a = std::make_shared<join_arguments>();
-		c->add_option("SOURCE", a->source, "a .torrent or .tonic file, a magnet: or tonic: link")->required();
-		c->add_option("DEST", a->dest, "the directory it is put into")->required();
+		c->add_option("SOURCE", a->source, "a .torrent or .tonic file, a magnet: or tonic: link")->required()->check(not_empty);
+		c->add_option("DEST", a->dest, "the directory it is put into")->required()->check(not_empty);
 		c->add_option("--peer", a->peers, "HOST:PORT of a node that has it")->take_all()->expected(1);
 		c->add_flag("--wait", a->wait, "return when it is in sync, showing progress");
 		c->add_flag("--reuse", a->reuse, "take over files that are at DEST/NAME already; those that differ are kept aside");
@@ -259,14 +266,14 @@ void add_node_commands(CLI::App& app, shell& s)
 	{
 		auto* c = app.add_subcommand("leave", "stop sharing or following a folder; its files stay");
 		auto folder = std::make_shared<std::string>();
-		c->add_option("FOLDER", *folder, "its id, name, path or info-hash")->required();
+		c->add_option("FOLDER", *folder, "its id, name, path or info-hash")->required()->check(not_empty);
 		c->callback([&s, folder] { s.chosen = [&s, folder] { return simple(s, {{"cmd", "leave"}, {"folder", folder_argument(*folder)}}); }; });
 	}
 	{
 		auto* c = app.add_subcommand("rescan", "look at a folder's files now");
 		auto folder = std::make_shared<std::string>();
 		auto accept = std::make_shared<bool>(false);
-		c->add_option("FOLDER", *folder, "its id, name, path or info-hash")->required();
+		c->add_option("FOLDER", *folder, "its id, name, path or info-hash")->required()->check(not_empty);
 		c->add_flag("--accept-deletions", *accept, "yes, everything in it was deleted on purpose");
 		c->callback([&s, folder, accept] {
 			s.chosen = [&s, folder, accept] { return simple(s, {{"cmd", "rescan"}, {"folder", folder_argument(*folder)}, {"accept_deletions", *accept}}); };

@@ -22,7 +22,11 @@ struct made_version
 
 	void add(std::string path, xet::bytes const& data)
 	{
-		file_entry f{.path = std::move(path), .size = data.size(), .mode = 0640, .mtime_ns = 1'500'000'000'123'456'789};
+		file_entry f;
+		f.path = std::move(path);
+		f.size = data.size();
+		f.mode = 0640;
+		f.mtime_ns = 1'500'000'000'123'456'789;
 		auto const list = xet::chunk_buffer(data, m->how);
 		f.hash = xet::file_hash(m->how.kind, list);
 		f.first_chunk = std::uint32_t(m->chunks.size());

@@ -105,7 +105,7 @@ TEST(wire, every_message_survives_a_round_trip)
 TEST(wire, every_length_but_the_right_one_is_the_peers_fault)
 {
 	for (message const& m : std::vector<message>{chunk_not_found{some_hash(1)}, version_response{"x", {}}, update_notify{"x", {}, 1}
-			, mode_response{"x", 1}, metadata_request{"x", 4}, metadata_not_found{"x", 4}, bloom_request{8}, folder_head{.id = "x"}})
+			, mode_response{"x", 1}, metadata_request{"x", 4}, metadata_not_found{"x", 4}, bloom_request{8}, folder_head{.id = "x", .author = {}, .seq = 0, .timestamp = 0, .ref = {}, .tree = {}, .hash = {}, .signature = {}}})
 	{
 		auto const whole = encode(m);
 		for (std::size_t n = 1; n < whole.size(); ++n)
