@@ -116,6 +116,7 @@ private:
 	// strand, following
 	void begin_fetch(xet::wire::folder_head head);
 	void begin_next_fetch();
+	void wait_with_next_head(std::uint64_t need_bytes);
 	void continue_fetch();
 	void metadata_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer);
 	std::optional<xet::bytes> own_metadata(xet::hash32 const& hash) const;
@@ -123,14 +124,14 @@ private:
 	void mark_published(std::vector<tonic::local_file>& files) const;
 	xet::result<> carry_out(tonic::folder_plan plan, tonic::scan_result const& found);
 	bool entries_are_right(tonic::scan_result const& found) const;
-	xet::result<> check_room(tonic::materialiser const& job) const;
-	void leave_no_empty_root();
+	xet::result<> check_room(tonic::materialiser const& job, tonic::folder_fs const& disk) const;
+	xet::result<> make_root();
 	xet::result<> open_dirs();
 	xet::result<> keep_edits_aside(std::vector<std::string> const& paths);
 	xet::result<> make_way_for_dirs();
 	xet::result<> move_files(std::vector<tonic::folder_plan::move> const& moves, std::vector<tonic::local_file> const& local);
 	xet::result<> touch_files(std::vector<std::uint32_t> const& files, std::vector<tonic::local_file> const& local);
-	xet::result<> begin_job(std::vector<std::uint32_t> build);
+	xet::result<> begin_job(std::shared_ptr<tonic::materialiser> const& job);
 	void gather(std::shared_ptr<tonic::materialiser> const& job);
 	void want_missing(std::shared_ptr<tonic::materialiser> const& job, std::vector<std::uint32_t> wanted);
 	void place_ready();

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <numeric>
 #include <random>
 #include <sys/stat.h>
 
@@ -23,6 +24,7 @@ namespace {
 
 constexpr auto retry_interval = 10s;
 constexpr auto job_time = 10s;
+constexpr auto progress_check = 300ms;
 // files come in together for a moment, so that one sync serves many
 constexpr auto placing_delay = 20ms;
 constexpr std::size_t files_per_placing = 2048;
@@ -69,6 +71,23 @@ void folder::head_arrived(xet::wire::folder_head const& head, std::uint32_t peer
 	});
 }
 
+// The waiting ends with the job, with its time, or as soon as nothing comes in: what it lacks may be gone already, replaced by
+// what the next version has.
+void folder::wait_with_next_head(std::uint64_t need_bytes)
+{
+	post_later(progress_check, [this, need_bytes] {
+		if (!m_next_head) return;
+		std::uint64_t const now = m_need_bytes;
+		if (m_job && now < need_bytes && clock::now() - m_job_since < job_time)
+		{
+			wait_with_next_head(now);
+			return;
+		}
+		m_job_since = {};
+		begin_next_fetch();
+	});
+}
+
 void folder::begin_next_fetch()
 {
 	if (auto head = std::exchange(m_next_head, std::nullopt)) begin_fetch(std::move(*head));
@@ -105,8 +124,7 @@ void folder::begin_fetch(xet::wire::folder_head head)
 		m_newest_seq = std::max<std::uint64_t>(m_newest_seq, head.seq);
 		bool const armed = m_next_head.has_value();
 		if (!armed || m_next_head->seq < head.seq) m_next_head = std::move(head);
-		if (!armed)
-			post_later(std::chrono::duration_cast<std::chrono::milliseconds>(job_time - job_age) + 10ms, [this] { begin_next_fetch(); });
+		if (!armed) wait_with_next_head(m_need_bytes);
 		return;
 	}
 	if (!xet::has_blake3() && head.hash != xet::hash_kind::sha256)
@@ -254,15 +272,7 @@ void folder::follower_scan()
 	m_target = v->manifest;
 	auto const r = record();
 	if (!r.placed)
-	{
-		std::error_code ec;
-		std::filesystem::create_directories(r.path, ec);
-		if (ec)
-		{
-			trouble({errc::io, xet::cat("cannot make ", r.path.string(), ": ", ec.message())}, retry_interval);
-			return;
-		}
-	}
+		if (auto const made = make_root(); !made) return trouble(made.error(), retry_interval);
 	if (auto const opened = open_root(); !opened) return root_is_gone(opened.error().message);
 	watch_root();
 	auto found = scan([this](std::string_view path) {
@@ -291,24 +301,26 @@ void folder::follower_scan()
 		m_accept_deletions = false;
 		done = carry_out(tonic::make_plan(target(), m_previous.get(), found->files), *found);
 	}
-	if (!done)
-	{
-		if (!record().placed) leave_no_empty_root();
-		trouble(done.error(), retry_interval);
-	}
+	if (!done) trouble(done.error(), retry_interval);
 	else if (again) retry(1s);
 }
 
-// What was made for a version that does not fit goes again.
-void folder::leave_no_empty_root()
+// The folder's directory is made when the version fits: what does not leaves nothing behind.
+xet::result<> folder::make_root()
 {
-	{
-		std::lock_guard const lock(m_mutex);
-		m_fs.reset();
-		m_watcher.reset();
-	}
-	std::error_code ignored;
-	std::filesystem::remove(record().path, ignored);
+	auto const path = record().path;
+	std::error_code ec;
+	if (std::filesystem::is_directory(path, ec)) return {};
+	auto above = path.parent_path();
+	while (!std::filesystem::exists(above, ec) && above != above.parent_path()) above = above.parent_path();
+	auto const fs = tonic::folder_fs::open(above);
+	if (!fs) return tl::unexpected(fs.error());
+	std::vector<std::uint32_t> all(target().files.size());
+	std::iota(all.begin(), all.end(), 0u);
+	if (auto const room = check_room(tonic::materialiser(*fs, m_target, nullptr, std::move(all)), *fs); !room) return room;
+	std::filesystem::create_directories(path, ec);
+	if (ec) return fail(errc::io, "cannot make ", tonic::printable(path.native()), ": ", ec.message());
+	return {};
 }
 
 // Local edits that were given another name: files, links, whole directories.
@@ -397,6 +409,9 @@ xet::result<> folder::carry_out(tonic::folder_plan plan, tonic::scan_result cons
 	std::set<std::string_view> replaced;
 	for (std::uint32_t const i : plan.build) replaced.insert(target().files[i].path);
 	std::erase_if(plan.keep_aside, [&](std::string const& path) { return replaced.contains(path); });
+	auto const job = std::make_shared<tonic::materialiser>(*m_fs, m_target, m_previous, std::move(plan.build));
+	// before anything is changed: a disk that cannot hold the version is left as it is
+	if (auto const room = check_room(*job, *m_fs); !room) return room;
 	for (auto const& step : {
 			std::function<xet::result<>()>([&] { return idle ? xet::result<>() : open_dirs(); }),
 			std::function<xet::result<>()>([&] { return keep_edits_aside(plan.keep_aside); }),
@@ -410,7 +425,7 @@ xet::result<> folder::carry_out(tonic::folder_plan plan, tonic::scan_result cons
 	}
 	m_to_remove = std::move(plan.remove);
 	m_blocked.clear();
-	return begin_job(std::move(plan.build));
+	return begin_job(job);
 }
 
 xet::result<> folder::keep_edits_aside(std::vector<std::string> const& paths)
@@ -494,15 +509,9 @@ xet::result<> folder::touch_files(std::vector<std::uint32_t> const& files, std::
 
 // --- content -----------------------------------------------------------------------------------------------------------
 
-xet::result<> folder::begin_job(std::vector<std::uint32_t> build)
+xet::result<> folder::begin_job(std::shared_ptr<tonic::materialiser> const& job)
 {
-	auto const job = std::make_shared<tonic::materialiser>(*m_fs, m_target, m_previous, std::move(build));
-	if (job->files_left() > 0)
-	{
-		// before anything is written: a disk that cannot hold the version is left as it is
-		if (auto const room = check_room(*job); !room) return room;
-		set_state("syncing");
-	}
+	if (job->files_left() > 0) set_state("syncing");
 	if (auto const recovered = job->recover(m_stop); !recovered) return recovered;
 	bool placed;
 	{
@@ -522,14 +531,16 @@ xet::result<> folder::begin_job(std::vector<std::uint32_t> build)
 	return {};
 }
 
-xet::result<> folder::check_room(tonic::materialiser const& job) const
+xet::result<> folder::check_room(tonic::materialiser const& job, tonic::folder_fs const& disk) const
 {
 	// partial files of an earlier run hold room already, whatever of them is still good
-	std::uint64_t const to_write = job.bytes_to_write(), held = job.partial_bytes();
+	std::uint64_t const to_write = job.bytes_to_write(disk.block_bytes());
+	if (to_write == 0) return {};
+	std::uint64_t const held = job.partial_bytes();
 	std::uint64_t const needed = to_write > held ? to_write - held : 0;
-	std::uint64_t const free = m_fs->free_bytes();
+	std::uint64_t const free = disk.free_bytes();
 	if (needed == 0 || needed + disk_reserve_bytes <= free) return {};
-	return fail(errc::no_space, "the disk is full: ", tonic::printable(m_fs->root().native()), " needs ", needed + disk_reserve_bytes, " more bytes and has ", free);
+	return fail(errc::no_space, "the disk is full: ", tonic::printable(record().path.native()), " needs ", needed + disk_reserve_bytes, " more bytes and has ", free);
 }
 
 std::vector<bool> folder::have_bits(tonic::materialiser const& job) const
@@ -806,10 +817,10 @@ void folder::job_failed(xet::error const& e)
 		job = std::exchange(m_job, nullptr);
 	}
 	if (auto const s = current_swarm()) s->want_content({}, {});
+	if (e.code != errc::no_space || !job || !m_fs) return trouble(e, retry_interval);
 	// how much is missing says more than which write it was
-	if (e.code == errc::no_space && job)
-		if (auto const room = check_room(*job); !room) return trouble(room.error(), retry_interval);
-	trouble(e, retry_interval);
+	if (auto const room = check_room(*job, *m_fs); !room) return trouble(room.error(), retry_interval);
+	trouble({e.code, xet::cat(e.message, " (", m_fs->free_bytes(), " bytes are free)")}, retry_interval);
 }
 
 // --- into place --------------------------------------------------------------------------------------------------------

@@ -423,8 +423,9 @@ xet::result<> node::check_overlap(std::filesystem::path const& path) const
 	for (auto const& f : folders())
 	{
 		auto const other = f->record().path;
+		if (path == other) return fail(errc::refused, path.string(), " is a folder that this node has already; xet status shows it");
 		if (inside(path, other) || inside(other, path))
-			return fail(errc::refused, path.string(), " and the folder at ", other.string(), " that this node already has lie inside each other; choose another place");
+			return fail(errc::refused, path.string(), " and ", other.string(), ", a folder that this node has already, lie inside each other; choose another place");
 	}
 	return {};
 }
@@ -432,7 +433,8 @@ xet::result<> node::check_overlap(std::filesystem::path const& path) const
 xet::result<> node::check_apart_from_data(std::filesystem::path const& path, char const* advice) const
 {
 	auto const data = normal(m_shared->data_dir);
-	if (!inside(data, path) && !inside(path, data)) return {};
+	// a place of its own inside the data directory harms nobody; the node's files and everything above them do
+	if (!inside(data, path) && !inside(path, data / "folders") && !inside(path, data / "carriers")) return {};
 	return fail(errc::refused, path.string(), " and the node's data directory ", data.string(), " lie inside each other; ", advice);
 }
 

@@ -3,6 +3,7 @@
 #include "tonic/path_rules.hpp"
 #include "tonic/tree_walk.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -244,6 +245,13 @@ std::uint64_t folder_fs::free_bytes() const
 	struct statvfs st{};
 	if (::fstatvfs(m_fd->get(), &st) != 0) return UINT64_MAX;
 	return std::uint64_t(st.f_bavail) * st.f_frsize;
+}
+
+std::uint32_t folder_fs::block_bytes() const
+{
+	struct statvfs st{};
+	if (::fstatvfs(m_fd->get(), &st) != 0) return 1;
+	return std::uint32_t(std::clamp<std::uint64_t>(st.f_frsize, 1, 1024 * 1024));
 }
 
 std::pair<std::uint64_t, std::uint64_t> folder_fs::root_id() const

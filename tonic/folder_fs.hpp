@@ -44,6 +44,7 @@ public:
 	xet::result<std::string> keep_aside(std::string const& path, std::int64_t now_seconds) const;
 
 	std::uint64_t free_bytes() const;
+	std::uint32_t block_bytes() const;  // the least a file takes; at least 1
 	// device and inode of the root: tells an unmounted disk's mount point from the folder
 	std::pair<std::uint64_t, std::uint64_t> root_id() const;
 	std::filesystem::path const& root() const { return m_root; }

@@ -194,14 +194,18 @@ xet::result<> materialiser::recover_file(std::size_t position, std::atomic<bool>
 	return {};
 }
 
-std::uint64_t materialiser::bytes_to_write() const
+std::uint64_t materialiser::bytes_to_write(std::uint32_t block_bytes) const
 {
 	std::uint64_t total = 0;
 	xet::bytes const zeros(m_target->how.cut.max_bytes, 0);
 	auto const zero_hash = xet::chunk_hash(m_target->how.kind, zeros);
 	for (std::uint32_t const file : m_build)
+	{
+		std::uint64_t of_file = 0;
 		for (xet::chunk_ref const& c : m_target->chunks_of(m_target->files[file]))
-			if (!has(m_by_hash.at(c.hash)) && c.hash != zero_hash) total += c.size;
+			if (!has(m_by_hash.at(c.hash)) && c.hash != zero_hash) of_file += c.size;
+		total += (of_file + block_bytes - 1) / block_bytes * block_bytes;
+	}
 	return total;
 }
 

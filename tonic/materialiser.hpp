@@ -35,7 +35,8 @@ public:
 	xet::result<> recover(std::atomic<bool> const& stop);
 
 	// Bytes that will be written to disk at most, what partial files hold already not counted.
-	std::uint64_t bytes_to_write() const;
+	// With block_bytes, what that takes on a disk: every file ends in a block of its own.
+	std::uint64_t bytes_to_write(std::uint32_t block_bytes = 1) const;
 
 	// Bytes on disk that partial files of earlier runs hold already: good ones need not be written, others will be removed.
 	std::uint64_t partial_bytes() const;

@@ -159,15 +159,11 @@ int run(arguments const& a)
 	int const before = wanted == 0 ? remembered_port(a.data) : 0;
 	// another port than the one somebody chose would be a surprise to his router and his friends
 	bool const chosen = listen != ut_xet::config().listen;
-	settings.set_int(lt::settings_pack::max_retry_port_bind, chosen || before != 0 ? 0 : 10);
+	settings.set_int(lt::settings_pack::max_retry_port_bind, chosen ? 0 : 10);
+	settings.set_bool(lt::settings_pack::listen_system_port_fallback, !chosen || wanted == 0);
 	auto ses = start_session(settings, host, before != 0 ? before : wanted);
 	std::string problem;
-	int port = wait_for_port(ses, problem);
-	if (port == 0 && before != 0)
-	{
-		ses = start_session(settings, host, 0);
-		port = wait_for_port(ses, problem);
-	}
+	int const port = wait_for_port(ses, problem);
 	if (port == 0) return tools::complain("xetd", xet::cat("cannot listen on ", listen, ": ", problem.empty() ? "no answer" : problem));
 
 	limit_local_peers(ses, *config);

@@ -42,7 +42,6 @@ def destinations(where, a, b):
         (place / "taken by a link").mkdir()
         os.symlink("nowhere", place / "taken by a link" / "photos")
         join(place / "taken by a link", str(place / "taken by a link" / "photos"))
-        join(b.data, "data directory")
         join(b.data / "folders", "data directory")
         join("/proc", "/proc")
         join("/sys/fs", "/sys/fs")
@@ -116,11 +115,11 @@ def not_writable(where, a):
 def shares(where, a):
     refused(a, "share", where / "missing", words=("no such", str(where / "missing")))
     refused(a, "share", write(where / "a file", b""), words=("not a directory", str(where / "a file")))
-    refused(a, "share", "", words=())
+    refused(a, "share", "", code=2)
+    refused(a, "join", "magnet:?xt=urn:btih:" + "a" * 40, "", code=2)
     refused(a, "share", "/", words=("data directory",))
     refused(a, "share", where, words=("data directory",))
     refused(a, "share", a.data, words=("data directory",))
-    refused(a, "share", a.data / "folders", words=("data directory",))
     refused(a, "share", "/dev/null", words=("not a directory",))
     one = where / "shares" / "one"
     write(one / "x", b"x")
@@ -130,6 +129,7 @@ def shares(where, a):
         made = subprocess.run([BIN / "xet-mktonic", "--key", where / "key", "-o", where / "refused.tonic", *args, one], capture_output=True, text=True)
         assert made.returncode == 2 and made.stderr and not (where / "refused.tonic").exists(), (args, made)
     first = a.share(one, "--name", "first")
+    refused(a, "share", a.data / "folders", words=("data directory",))
     assert a.share(one) == first, "the same again"
     assert a.share(str(one) + "/") == first
     os.symlink(one, where / "shares" / "link")

@@ -1,11 +1,13 @@
 """The manual pages name the options that --help lists, and no others; the configuration pages name the keys that are read."""
 
+import pathlib
 import re
 import shutil
 import subprocess
 
-from _nodes import BIN, ROOT
+from _nodes import BIN
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAN = ROOT / "docs" / "man"
 
 

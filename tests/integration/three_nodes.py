@@ -16,14 +16,14 @@ def main():
             node.config = where / "slow.toml"
             node.start()
         shared = a.share(source)
-        b.join(shared["magnet"], where / "b", a.address, wait=False)
+        b.join(shared["magnet"], where / "at b", a.address, wait=False)
         half = wait_for(lambda: 0 < b.status()[0]["need_bytes"] < FOLDER_BYTES // 2, 60, "half of the folder on b")
         assert half
         # c is told of the publisher only: it learns of b from it
-        c.join(shared["magnet"], where / "c", a.address)
+        c.join(shared["magnet"], where / "at c", a.address)
         wait_for(lambda: b.in_sync(shared["folder"]), 60, "b in sync")
-        assert_same(source, where / "b" / "data")
-        assert_same(source, where / "c" / "data")
+        assert_same(source, where / "at b" / "data")
+        assert_same(source, where / "at c" / "data")
         sent = {n: node.stats()["chunk_bytes_out"] for n, node in (("a", a), ("b", b), ("c", c))}
         print("sent", sent, "ratio", sent["a"] / FOLDER_BYTES)
         assert sent["b"] > FOLDER_BYTES // 4, sent

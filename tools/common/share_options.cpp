@@ -8,8 +8,7 @@ namespace tools {
 
 xet::result<> check(share_options const& o)
 {
-	if (auto const how = xet::make_profile(o.profile, o.target); !how)
-		return xet::fail(how.error().code, "--profile ", tonic::printable(o.profile), " --target ", o.target, ": ", how.error().message);
+	if (auto const how = xet::make_profile(o.profile, o.target); !how) return tl::unexpected(how.error());
 	if (!o.name.empty())
 		if (auto const ok = tonic::check_folder_name(o.name); !ok) return xet::fail(ok.error().code, "--name: ", ok.error().message);
 	for (std::string const& url : o.trackers)
