@@ -24,6 +24,15 @@ constexpr auto rescan_interval = 60s;  // finds what watching missed
 constexpr auto root_interval = 2s;     // finds that the folder itself went or came back
 constexpr std::size_t max_head_file_bytes = 64 * 1024;
 
+// As a path is typed ("./a", "a/", or absolute), and as it is kept.
+std::string relative_path(std::string const& typed, std::filesystem::path const& root)
+{
+	auto path = std::filesystem::path(typed).lexically_normal();
+	if (path.is_absolute()) path = path.lexically_relative(root);
+	if (!path.has_filename()) path = path.parent_path();
+	return path.native();
+}
+
 } // namespace
 
 folder::folder(std::shared_ptr<context> shared, folder_record record, std::filesystem::path state_dir, sibling_list siblings)
@@ -314,28 +323,31 @@ folder_status folder::status() const
 	return s;
 }
 
-std::string folder::why(std::string const& path) const
+std::string folder::why(std::string const& asked) const
 {
 	auto const s = status();
+	auto const path = relative_path(asked, s.path);
 	auto const v = current();
-	auto const shown = tonic::printable(path);
+	bool const whole_folder = path.empty() || path == ".";
+	auto const shown = tonic::printable(whole_folder ? s.name : path);
 	for (tonic::refusal const& r : s.refused)
 		if (r.path == path || path.starts_with(r.path + "/"))
 			return xet::cat(shown, " is not shared: ", r.reason, ". It will be when that is changed.");
 	for (std::string const& edit : s.local_edits)
-		if (edit == path)
+		if (path == edit || path.starts_with(edit + "/"))
 			return xet::cat(shown, " is a local edit kept aside; it is not shared. Move it elsewhere or delete it when you do not need it.");
 	if (!s.problem.empty()) return xet::cat(shown, ": ", s.problem);
 	if (!v) return xet::cat(shown, ": no version of this folder is known yet; waiting for a peer that has one.");
-	bool const in_version = v->manifest->find_file(path) || v->manifest->find_link(path) || v->manifest->find_dir(path);
+	bool const in_version = whole_folder || v->manifest->find_file(path) || v->manifest->find_link(path) || v->manifest->find_dir(path);
 	if (s.state == "in-sync")
 	{
 		if (in_version) return xet::cat(shown, " is in sync.");
 		return xet::cat(shown, " is not part of the published version", s.role == "publisher" ? "." : "; files made here stay here.");
 	}
+	if (s.role == "publisher") return xet::cat(shown, ": the folder is ", s.state, "; what is in it is shared when it has been read.");
 	if (!in_version) return xet::cat(shown, " is not part of the version this folder is becoming.");
 	if (s.peers == 0) return xet::cat(shown, ": the folder is ", s.state, " and no peer is connected; it goes on when one is.");
-	return xet::cat(shown, ": the folder is ", s.state, "; ", s.need_bytes, " bytes are still to be fetched from ", s.peers, " peers.");
+	return xet::cat(shown, ": the folder is ", s.state, "; ", s.need_bytes, " bytes are still to be fetched from ", s.peers, s.peers == 1 ? " peer." : " peers.");
 }
 
 // --- serving -----------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ public:
 	bool publishes() const { return m_publishes; }
 	folder_record record() const;
 	folder_status status() const;
-	std::string why(std::string const& path) const;
+	std::string why(std::string const& asked) const;  // a path below the folder
 	std::filesystem::path const& state_dir() const { return m_state_dir; }
 	std::filesystem::path tonic_path() const;
 	std::filesystem::path torrent_path() const;

@@ -409,11 +409,22 @@ void node::carrier_joined(std::shared_ptr<swarm> s, tonic::carrier_info info, st
 
 void node::fail_join(std::string const& info_hash, std::string problem)
 {
-	std::lock_guard const lock(m_mutex);
-	auto const join = m_joins.find(info_hash);
-	if (join == m_joins.end()) return;
-	m_shared->log.error("joining ", join->second.link.name.empty() ? info_hash : join->second.link.name, ": ", problem);
-	join->second.problem = std::move(problem);
+	std::shared_ptr<swarm> s;
+	{
+		std::lock_guard const lock(m_mutex);
+		auto const join = m_joins.find(info_hash);
+		if (join == m_joins.end()) return;
+		m_shared->log.error("joining ", join->second.link.name.empty() ? info_hash : join->second.link.name, ": ", problem);
+		join->second.problem = std::move(problem);
+		s = m_swarms[info_hash].lock();
+	}
+	if (!s) return;
+	// Added only to learn what it is: nothing of it may be downloaded. One that the host has anyway, elsewhere, is the host's.
+	auto const ours = m_shared->data_dir / "carriers" / info_hash;
+	m_shared->on_network([self = shared_from_this(), s, ours] {
+		if (s->torrent().status(lt::torrent_handle::query_save_path).save_path == ours.string())
+			self->m_session.remove_torrent(s->torrent(), lt::session_handle::delete_files);
+	});
 }
 
 // --- commands ------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,10 @@ def wait_for(condition, seconds=30.0, what="condition"):
     """Polls until condition() is true; returns its value."""
     until = time.monotonic() + seconds
     while True:
-        value = condition()
+        try:
+            value = condition()
+        except FileNotFoundError:
+            value = None  # a file came or went while it was looked at
         if value:
             return value
         if time.monotonic() > until:

@@ -2,6 +2,7 @@
 
 #include "plugin/folder_record.hpp"
 #include "tonic/path_rules.hpp"
+#include "tonic/plan.hpp"
 #include "tonic/scan.hpp"
 #include "tonic/tonic_file.hpp"
 #include "tools/common/terminal.hpp"
@@ -9,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -106,13 +108,25 @@ private:
 	std::size_t m_count = 0;
 };
 
+// What could not be read is named as that, and not as missing, too.
+bool is_unknown(tonic::scan_result const& found, std::string const& path)
+{
+	return tonic::lies_below(path, found.unreadable_dirs) || std::find(found.unstable.begin(), found.unstable.end(), path) != found.unstable.end()
+		|| std::any_of(found.unreadable_files.begin(), found.unreadable_files.end(), [&](auto const& f) { return f.path == path; });
+}
+
 template <class Wanted, class Found, class Compare>
-void compare_lists(std::vector<Wanted> const& wanted, std::vector<Found> const& found, difference_printer& print, Compare compare)
+void compare_lists(std::vector<Wanted> const& wanted, std::vector<Found> const& found, tonic::scan_result const& all
+	, difference_printer& print, Compare compare)
 {
 	auto f = found.begin();
 	for (auto w = wanted.begin(); w != wanted.end() || f != found.end();)
 	{
-		if (f == found.end() || (w != wanted.end() && w->path < f->path)) print((w++)->path, "missing");
+		if (f == found.end() || (w != wanted.end() && w->path < f->path))
+		{
+			if (!is_unknown(all, w->path)) print(w->path, "missing");
+			++w;
+		}
 		else if (w == wanted.end() || f->path < w->path) print((f++)->path, "not in the version");
 		else compare(*w++, *f++);
 	}
@@ -135,18 +149,20 @@ int verify(shell const& s, verify_arguments const& a)
 	if (!found) return complain("xet", found.error().message);
 
 	difference_printer print(a.as_json);
-	compare_lists(m->files, found->files, print, [&](tonic::file_entry const& w, tonic::local_file const& f) {
+	compare_lists(m->files, found->files, *found, print, [&](tonic::file_entry const& w, tonic::local_file const& f) {
 		if (w.size != f.stamp.size || w.hash != f.hash) print(w.path, "content differs");
 		if (w.mode != f.stamp.mode) print(w.path, "mode differs");
 		if (w.mtime_ns != f.stamp.mtime_ns) print(w.path, "time differs");
 	});
-	compare_lists(m->dirs, found->dirs, print, [&](tonic::dir_entry const& w, tonic::dir_entry const& f) {
+	compare_lists(m->dirs, found->dirs, *found, print, [&](tonic::dir_entry const& w, tonic::dir_entry const& f) {
 		if (w.mode != f.mode) print(w.path, "mode differs");
 		if (w.mtime_ns != f.mtime_ns) print(w.path, "time differs");
 	});
-	compare_lists(m->links, found->links, print, [&](tonic::link_entry const& w, tonic::link_entry const& f) {
+	compare_lists(m->links, found->links, *found, print, [&](tonic::link_entry const& w, tonic::link_entry const& f) {
 		if (w.target != f.target) print(w.path, "link target differs");
+		if (w.mtime_ns != f.mtime_ns) print(w.path, "time differs");
 	});
+	for (std::string const& path : found->unstable) print(path, "changed while it was read");
 	for (tonic::refusal const& r : found->refused) print(r.path, r.reason.c_str());
 	std::cerr << (print.count() == 0 ? xet::cat("identical: ", m->files.size(), " files, ", human_bytes(m->total_bytes()))
 		: xet::cat(print.count(), " differences")) << std::endl;

@@ -40,11 +40,15 @@ std::string not_empty(std::string const& text)
 	return text.empty() ? "is empty" : "";
 }
 
-// A path is made absolute here, where the shell's directory is known; names and ids pass as they are.
-std::string folder_argument(std::string const& text)
+// A folder is named by its name or id, or else by its path, which is made absolute here, where the shell's directory is known.
+xet::result<json> ask_about(shell const& s, std::string const& folder, json q)
 {
+	q["folder"] = folder;
+	auto const r = ask_node(s.data, q);
 	std::error_code ec;
-	return std::filesystem::is_directory(text, ec) ? std::filesystem::absolute(text).string() : text;
+	if (r || r.error().code != xet::errc::not_found || !std::filesystem::is_directory(folder, ec)) return r;
+	q["folder"] = std::filesystem::absolute(folder).string();
+	return ask_node(s.data, q);
 }
 
 void print_refused(json const& refused)
@@ -184,9 +188,8 @@ void print_row(json const& row)
 int status(shell const& s, status_arguments const& a)
 {
 	json q{{"cmd", "status"}};
-	if (!a.folder.empty()) q["folder"] = folder_argument(a.folder);
 	if (!a.why.empty()) q["why"] = a.why;
-	auto const r = ask_node(s.data, q);
+	auto const r = a.folder.empty() ? ask_node(s.data, q) : ask_about(s, a.folder, q);
 	if (!r) return complain_of(r.error());
 	if (!a.why.empty())
 	{
@@ -214,9 +217,9 @@ int stats(shell const& s, bool as_json)
 	return ok;
 }
 
-int simple(shell const& s, json const& q)
+int simple(shell const& s, std::string const& folder, json const& q)
 {
-	auto const r = ask_node(s.data, q);
+	auto const r = ask_about(s, folder, q);
 	return r ? ok : complain_of(r.error());
 }
 
@@ -267,7 +270,7 @@ void add_node_commands(CLI::App& app, shell& s)
 		auto* c = app.add_subcommand("leave", "stop sharing or following a folder; its files stay");
 		auto folder = std::make_shared<std::string>();
 		c->add_option("FOLDER", *folder, "its id, name, path or info-hash")->required()->check(not_empty);
-		c->callback([&s, folder] { s.chosen = [&s, folder] { return simple(s, {{"cmd", "leave"}, {"folder", folder_argument(*folder)}}); }; });
+		c->callback([&s, folder] { s.chosen = [&s, folder] { return simple(s, *folder, {{"cmd", "leave"}}); }; });
 	}
 	{
 		auto* c = app.add_subcommand("rescan", "look at a folder's files now");
@@ -276,7 +279,7 @@ void add_node_commands(CLI::App& app, shell& s)
 		c->add_option("FOLDER", *folder, "its id, name, path or info-hash")->required()->check(not_empty);
 		c->add_flag("--accept-deletions", *accept, "yes, everything in it was deleted on purpose");
 		c->callback([&s, folder, accept] {
-			s.chosen = [&s, folder, accept] { return simple(s, {{"cmd", "rescan"}, {"folder", folder_argument(*folder)}, {"accept_deletions", *accept}}); };
+			s.chosen = [&s, folder, accept] { return simple(s, *folder, {{"cmd", "rescan"}, {"accept_deletions", *accept}}); };
 		});
 	}
 }
