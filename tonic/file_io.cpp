@@ -45,18 +45,6 @@ timespec to_timespec(std::int64_t ns)
 	return t;
 }
 
-xet::errc code_of(int error_number)
-{
-	switch (error_number)
-	{
-	case ENOENT:
-	case ENOTDIR: return xet::errc::not_found;
-	case ENOSPC:
-	case EDQUOT: return xet::errc::no_space;
-	default: return xet::errc::io;
-	}
-}
-
 int write_and_sync(int fd, std::string_view data)
 {
 	while (!data.empty())

@@ -1,65 +1,25 @@
 #pragma once
-// What the folder layer needs from POSIX files: a descriptor that closes itself, whole reads and writes, and errno as an
-// error value.
+// What the folder layer needs from POSIX files: times, whole reads and writes.
 
-#include "xet/error.hpp"
+#include "xet/posix.hpp"
 
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <sys/types.h>
-#include <unistd.h>
-#include <utility>
 
 namespace tonic {
 
-class file_descriptor
-{
-public:
-	explicit file_descriptor(int fd = -1) : m_fd(fd) {}
-	~file_descriptor() { reset(); }
-	file_descriptor(file_descriptor&& o) noexcept : m_fd(std::exchange(o.m_fd, -1)) {}
-	file_descriptor& operator=(file_descriptor&& o) noexcept
-	{
-		if (this != &o) reset(std::exchange(o.m_fd, -1));
-		return *this;
-	}
-
-	explicit operator bool() const { return m_fd >= 0; }
-	int get() const { return m_fd; }
-	int release() { return std::exchange(m_fd, -1); }
-	// errno survives, so that a failure can be reported after its descriptor is gone
-	void reset(int fd = -1)
-	{
-		int const saved = errno;
-		if (m_fd >= 0) ::close(m_fd);
-		m_fd = fd;
-		errno = saved;
-	}
-
-private:
-	int m_fd;
-};
+using xet::code_of;
+using xet::file_descriptor;
+using xet::system_failure;
 
 // Nanoseconds since 1970, as files' times are kept here, and back. Times that do not fit (after 2262) are the last that do.
 std::int64_t to_nanoseconds(timespec const& t);
 timespec to_timespec(std::int64_t ns);
-
-// The class of an errno value.
-xet::errc code_of(int error_number);
-
-// An error that ends with the system's own text for errno.
-template <class... Args>
-tl::unexpected<xet::error> system_failure(Args const&... args)
-{
-	int const reason = errno;
-	return xet::fail(code_of(reason), args..., ": ", std::strerror(reason));
-}
 
 // Writes all of data and syncs it to the disk. 0, or -1 with errno set.
 int write_and_sync(int fd, std::string_view data);
