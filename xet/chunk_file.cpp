@@ -87,18 +87,24 @@ struct window
 	buffer memory;
 	std::uint8_t const* begin = nullptr;  // of the first chunk
 	std::vector<std::uint32_t> lengths;
+	std::vector<bytes_view> views;
+	std::vector<hash32> hashes;
 	chunk_list chunks;
 	std::uint64_t zero_chunks = 0;  // chunks of the hole behind this window, never read
 
 	void hash(hash_kind kind)
 	{
 		auto const* at = begin;
-		chunks.clear();
+		views.clear();
 		for (auto const length : lengths)
 		{
-			chunks.push_back({chunk_hash(kind, {at, length}), length});
+			views.emplace_back(at, length);
 			at += length;
 		}
+		hashes.resize(views.size());
+		chunk_hashes(kind, views, hashes);
+		chunks.clear();
+		for (std::size_t i = 0; i < views.size(); ++i) chunks.push_back({hashes[i], lengths[i]});
 	}
 };
 
@@ -262,7 +268,7 @@ public:
 		for (bool more = true; more; ++n)
 		{
 			auto& w = m_ring.acquire(n);
-			collect(w);
+			if (!collect(w)) return fail(errc::cancelled, "stopped at offset ", m_at);
 			if (m_options.stop && *m_options.stop) return fail(errc::cancelled, "cancelled at offset ", m_at);
 			auto const filled = fill(w);
 			if (!filled) return tl::unexpected(filled.error());
@@ -270,7 +276,8 @@ public:
 			m_ring.queue(w);
 		}
 		// the windows in use, oldest first
-		for (std::uint64_t last = n + m_ring.size(); n != last; ++n) collect(m_ring.acquire(n));
+		for (std::uint64_t last = n + m_ring.size(); n != last; ++n)
+			if (!collect(m_ring.acquire(n))) return fail(errc::cancelled, "stopped at offset ", m_at);
 		return std::move(m_chunks);
 	}
 
@@ -284,13 +291,23 @@ private:
 		return one_core || std::uint64_t(st.st_size) <= min_helped_bytes ? 1 : ring_windows;
 	}
 
-	// Takes over the results of a window's earlier use.
-	void collect(window& w)
+	// Takes over the results of a window's earlier use, whose bytes are still there. False when nobody wants more.
+	bool collect(window& w)
 	{
+		bool go_on = true;
+		if (m_options.chunks && !w.chunks.empty())
+		{
+			std::size_t size = 0;
+			for (auto const length : w.lengths) size += length;
+			go_on = m_options.chunks(w.chunks, bytes_view(w.begin, size));
+		}
+		if (m_options.chunks && go_on && w.zero_chunks > 0)
+			go_on = m_options.chunks(std::span(&*m_zero_chunk, 1), bytes(m_zero_chunk->size, 0));
 		m_chunks.insert(m_chunks.end(), w.chunks.begin(), w.chunks.end());
 		if (w.zero_chunks > 0) m_chunks.insert(m_chunks.end(), std::size_t(w.zero_chunks), *m_zero_chunk);
 		w.chunks.clear();
 		w.zero_chunks = 0;
+		return go_on;
 	}
 
 	// Reads the next part of the file and finds its cuts. False at the end of the file.

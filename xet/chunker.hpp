@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <functional>
+#include <span>
 #include <vector>
 
 namespace xet {
@@ -79,6 +80,9 @@ struct chunk_file_options
 {
 	// called from time to time with the bytes done since the last call; may come from the calling thread only
 	std::function<void(std::uint64_t)> progress;
+	// Chunks that are hashed, in order, and their bytes, which are valid during the call only; from the calling thread. A run of
+	// one repeated chunk (a hole) may be told once. False ends it with errc::cancelled.
+	std::function<bool(std::span<chunk_ref const>, bytes_view)> chunks = {};
 	// when set and true, chunk_file ends with errc::cancelled
 	std::atomic<bool> const* stop = nullptr;
 };

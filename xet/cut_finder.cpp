@@ -7,61 +7,13 @@ namespace xet {
 
 namespace {
 
-constexpr std::size_t block_bytes = 8;
 // A strip shorter than this is not worth a lane of its own: filling the window and changing over cost as much.
 constexpr std::size_t min_strip_bytes = 2048;
 
-// Where four lanes stand: the next byte of each and its hash.
-struct positions
-{
-	std::uint8_t const* at[4];
-	std::uint64_t hash[4];
-};
-
-constexpr int nobody = -1;
-
-// Rolls four lanes on by up to blocks × 8 bytes each and stops at once when a hash triggers. Returns the lane whose did:
-// its position is behind that byte, and those of the lanes after it may be one byte less far.
-int roll_four(positions& p, std::size_t blocks, std::uint64_t mask)
-{
-	// Copies, so that they live in registers; one running offset serves all.
-	std::uint8_t const* const at[4] = {p.at[0], p.at[1], p.at[2], p.at[3]};
-	std::uint64_t hash[4] = {p.hash[0], p.hash[1], p.hash[2], p.hash[3]};
-	std::size_t offset = 0;
-	std::size_t const end = blocks * block_bytes;
-	std::size_t k = 0;
-	int lane = nobody;
-	for (; offset != end; offset += block_bytes)
-	{
-		// The jump leaves the hot loop with its 32 tests as nothing but fused compare and branch: collecting the hits
-		// first halves the speed.
-#pragma GCC unroll 8
-		for (k = 0; k < block_bytes; ++k)
-		{
-#pragma GCC unroll 4
-			for (lane = 0; lane < 4; ++lane)
-			{
-				hash[lane] = gear::roll(hash[lane], at[lane][offset + k]);
-				if ((hash[lane] & mask) == 0) [[unlikely]]
-					goto triggered;
-			}
-		}
-	}
-	k = 0;
-	lane = nobody;
-triggered:
-	for (int i = 0; i < 4; ++i)
-	{
-		p.at[i] = at[i] + offset + k + (i <= lane ? 1 : 0);
-		p.hash[i] = hash[i];
-	}
-	return lane;
-}
-
 } // namespace
 
-cut_finder::cut_finder(chunking const& c)
-	: m_rules(c), m_mask(c.mask()), m_min(c.min_bytes), m_max(std::max(c.max_bytes, c.min_bytes))
+cut_finder::cut_finder(chunking const& c, gear::roller const& how)
+	: m_rules(c), m_mask(c.mask()), m_min(c.min_bytes), m_max(std::max(c.max_bytes, c.min_bytes)), m_roller(how)
 {
 }
 
@@ -110,17 +62,20 @@ std::size_t cut_finder::find_plainly(std::vector<std::uint32_t>& lengths) const
 // Sends the lanes over the ends first … last.
 void cut_finder::look_at(std::size_t first, std::size_t last)
 {
-	std::size_t const strip = (last - first + 1) / lane_count;
+	std::size_t const size = last - first + 1;
+	auto const& how = size < m_roller.min_bytes ? gear::portable_roller() : m_roller;
+	m_lane_count = how.lanes;
+	std::size_t const strip = size / m_lane_count;
 	if (strip < min_strip_bytes)
 	{
 		auto single = start_lane(first, last);
 		finish(single);
 		return;
 	}
-	for (std::size_t i = 0; i < lane_count; ++i)
-		m_lanes[i] = start_lane(first + i * strip, i + 1 == lane_count ? last : first + (i + 1) * strip - 1);
-	roll_lanes();
-	for (auto& l : m_lanes) finish(l);
+	for (std::size_t i = 0; i < m_lane_count; ++i)
+		m_lanes[i] = start_lane(first + i * strip, i + 1 == m_lane_count ? last : first + (i + 1) * strip - 1);
+	roll_lanes(how);
+	for (auto& l : std::span(m_lanes, m_lane_count)) finish(l);
 	std::sort(m_stretches.begin(), m_stretches.end(), [](auto const& a, auto const& b) { return a.from < b.from; });
 }
 
@@ -131,42 +86,40 @@ cut_finder::lane cut_finder::start_lane(std::size_t first, std::size_t last) con
 }
 
 // Until a lane has run out of work and no other has enough to share.
-void cut_finder::roll_lanes()
+void cut_finder::roll_lanes(gear::roller const& how)
 {
 	for (bool all_busy = true; all_busy;)
 	{
-		positions p;
+		gear::positions p;
 		std::size_t blocks = m_data.size();
-		for (std::size_t i = 0; i < lane_count; ++i)
+		for (std::size_t i = 0; i < m_lane_count; ++i)
 		{
 			auto const& l = m_lanes[i];
 			p.at[i] = m_data.data() + l.at;
 			p.hash[i] = l.hash;
-			blocks = std::min(blocks, (l.limit - l.at) / block_bytes);
+			blocks = std::min(blocks, (l.limit - l.at) / gear::block_bytes);
 		}
 
-		int const hit = blocks == 0 ? nobody : roll_four(p, blocks, m_mask);
-		for (std::size_t i = 0; i < lane_count; ++i)
+		auto const hits = blocks == 0 ? 0 : how.roll(p, blocks, m_mask);
+		for (std::size_t i = 0; i < m_lane_count; ++i)
 		{
 			m_lanes[i].at = std::size_t(p.at[i] - m_data.data());
 			m_lanes[i].hash = p.hash[i];
 		}
-		for (std::size_t i = 0; i < lane_count; ++i)
-		{
-			auto& l = m_lanes[i];
-			bool busy = true;
-			if (int(i) == hit && l.at >= l.from)
-				busy = on_end(l, true);
-			else if (l.limit - l.at < block_bytes)
-			{
-				auto const rest = gear::scan(l.hash, m_data.subspan(l.at, l.limit - l.at), m_mask);
-				l.at += rest.taken;
-				// a trigger in front of `from` is none; the lane goes on behind it
-				if (l.at >= l.from || !rest.hit) busy = on_end(l, rest.hit);
-			}
-			if (!busy && !split_longest(l)) all_busy = false;
-		}
+		for (std::size_t i = 0; i < m_lane_count; ++i)
+			if (!pause(m_lanes[i], (hits >> i & 1) != 0) && !split_longest(m_lanes[i])) all_busy = false;
 	}
+}
+
+// All lanes have stopped, because this one triggered or for another reason. False when it has nothing left to do.
+bool cut_finder::pause(lane& l, bool hit)
+{
+	// a trigger in front of `from` is none; the lane goes on behind it
+	if (hit && l.at >= l.from) return on_end(l, true);
+	if (l.limit - l.at >= gear::block_bytes) return true;
+	auto const rest = gear::scan(l.hash, m_data.subspan(l.at, l.limit - l.at), m_mask);
+	l.at += rest.taken;
+	return l.at < l.from && rest.hit ? true : on_end(l, rest.hit);
 }
 
 // The lane stands at an end where a cut is (a trigger, or its limit): notes what it knows and goes on with the next
@@ -189,7 +142,7 @@ bool cut_finder::on_end(lane& l, bool triggers)
 // Gives an idle lane the second half of the longest rest.
 bool cut_finder::split_longest(lane& idle)
 {
-	auto& longest = *std::max_element(std::begin(m_lanes), std::end(m_lanes), [](lane const& a, lane const& b)
+	auto& longest = *std::max_element(m_lanes, m_lanes + m_lane_count, [](lane const& a, lane const& b)
 									  { return a.strip_end - a.at < b.strip_end - b.at; });
 	std::size_t const rest = longest.strip_end - longest.at;
 	if (rest < 2 * min_strip_bytes) return false;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -175,6 +176,15 @@ public:
 		struct ::statvfs st{};
 		if (::statvfs(dir.c_str(), &st) != 0) return system_failure("cannot ask for the free space of ", dir.native());
 		return std::uint64_t(st.f_bavail) * st.f_frsize;
+	}
+
+	result<std::shared_ptr<void>> lock(std::filesystem::path const& path) override
+	{
+		auto fd = std::make_shared<file_descriptor>(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+		if (!*fd) return system_failure("cannot open ", path.native());
+		if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) return fd;
+		if (errno == EWOULDBLOCK) return fail(errc::refused, path.native(), " is locked by another process");
+		return system_failure("cannot lock ", path.native());
 	}
 };
 

@@ -77,6 +77,9 @@ public:
 	// What this process may still write there.
 	virtual result<std::uint64_t> free_bytes(std::filesystem::path const& dir) = 0;
 
+	// Held until the value dies or the process ends. Errors: refused (somebody else has it), io.
+	virtual result<std::shared_ptr<void>> lock(std::filesystem::path const&) { return std::shared_ptr<void>(); }
+
 	// The SQLite VFS that writes to the same disk; null: SQLite's own.
 	virtual char const* sqlite_vfs() const { return nullptr; }
 };

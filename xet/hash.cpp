@@ -1,4 +1,5 @@
 #include "xet/hash.hpp"
+#include "xet/blake3_batch.hpp"
 
 #include <algorithm>
 #include <openssl/evp.h>
@@ -118,6 +119,16 @@ hash32 chunk_hash(hash_kind kind, bytes_view data)
 #else
 	no_blake3();
 #endif
+}
+
+void chunk_hashes(hash_kind kind, std::span<bytes_view const> chunks, std::span<hash32> out)
+{
+	if (chunks.size() != out.size()) throw std::logic_error("as many hashes as chunks");
+#if UT_XET_HAVE_BLAKE3
+	if (kind != hash_kind::sha256 && has_blake3_batch())
+		return hash_blake3_batch(kind == hash_kind::hf ? bytes_view(hf_data_key) : bytes_view(), chunks, out);
+#endif
+	for (std::size_t i = 0; i < chunks.size(); ++i) out[i] = chunk_hash(kind, chunks[i]);
 }
 
 hash32 keyed_blake3([[maybe_unused]] bytes_view key32, [[maybe_unused]] bytes_view data)

@@ -7,6 +7,7 @@
 #include "xet/error.hpp"
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 namespace xet {
@@ -25,6 +26,10 @@ bool has_blake3() noexcept;
 // A chunk's name: 32 bytes. In a build without BLAKE3 call it with sha256 only: the others throw std::logic_error, since a
 // made-up hash would be taken for a real one.
 hash32 chunk_hash(hash_kind kind, bytes_view data);
+
+// The same of many chunks: out[i] = chunk_hash(kind, chunks[i]), faster where BLAKE3 can hash them side by side. Both spans
+// have the same size.
+void chunk_hashes(hash_kind kind, std::span<bytes_view const> chunks, std::span<hash32> out);
 
 // BLAKE3 keyed with any 32-byte key (the inner nodes of Hugging Face's trees).
 hash32 keyed_blake3(bytes_view key32, bytes_view data);

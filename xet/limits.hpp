@@ -31,4 +31,18 @@ inline constexpr std::size_t max_message_bytes = 1024 * 1024 - 16;
 inline constexpr std::size_t max_error_text_bytes = 1024;
 inline constexpr std::uint32_t metadata_piece_bytes = 16 * 1024;
 
+// Xorbs, packs of chunks. 64 MiB uncompressed is the format's limit (protocol §5), and Hugging Face's.
+inline constexpr std::size_t max_xorb_bytes = std::size_t(64) << 20;
+// What a writer puts into one: as many as there can be of min_chunk_bytes. Hugging Face's limit too.
+inline constexpr std::uint32_t max_xorb_chunks = 8192;
+// What a reader takes: other writers pack chunks of any size, and their readers stop here.
+inline constexpr std::uint32_t max_foreign_xorb_chunks = 1'000'000;
+
+// Shards, lists of files, xorbs and chunks. A reader holds all of it in memory, and nobody needs more in one file.
+inline constexpr std::size_t max_shard_bytes = std::size_t(512) << 20;
+inline constexpr std::uint32_t max_shard_files = 1'000'000;
+inline constexpr std::uint32_t max_shard_xorbs = 1'000'000;
+inline constexpr std::uint32_t max_shard_chunks = 16'000'000;  // 512 MiB of hashes
+inline constexpr std::size_t max_shard_path_bytes = 4096;  // PATH_MAX: a longer one cannot be opened
+
 } // namespace xet

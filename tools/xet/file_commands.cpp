@@ -48,7 +48,7 @@ int chunk(chunk_arguments const& a)
 	auto const chunks = xet::chunk_file(fd, *how, {.progress = [&](std::uint64_t n) {
 		done += n;
 		progress.show(xet::cat("chunking ", a.file, ": ", human_bytes(done), " of ", human_bytes(std::uint64_t(st.st_size))));
-	}, .stop = nullptr});
+	}});
 	progress.clear();
 	if (!chunks) return complain("xet", xet::cat(a.file, ": ", chunks.error().message));
 

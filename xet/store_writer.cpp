@@ -1,0 +1,107 @@
+#include "xet/store_writer.hpp"
+
+namespace xet {
+
+store_writer::store_writer(chunk_store& store, hash_kind kind) : m_store(store), m_kind(kind)
+{
+	m_filling = std::make_unique<xorb_builder>(kind, store.options().xorb_payload_bytes);
+}
+
+store_writer::~store_writer()
+{
+	if (m_writing.valid())
+	{
+		auto const last = m_writing.get();
+		if (last) --(*last)->pins;
+	}
+	for (auto const& [id, c] : m_pinned) --c->pins;
+}
+
+result<> store_writer::broken(error e)
+{
+	m_broken = e;
+	return tl::unexpected(std::move(e));
+}
+
+result<bool> store_writer::keep(hash32 const& hash)
+{
+	if (m_broken) return tl::unexpected(*m_broken);
+	if (m_here.count(hash) != 0) return true;
+	chunk_store::container_ptr c;
+	auto const where = m_store.pin(m_kind, hash, c);
+	if (!where) return tl::unexpected(broken(where.error()).error());
+	if (!*where) return false;
+	if (!m_pinned.emplace(c->row.id, c).second) --c->pins;
+	m_refs[(*where)->container].set((*where)->ordinal);
+	return true;
+}
+
+result<> store_writer::put(hash32 const& hash, bytes_view data)
+{
+	auto const known = keep(hash);
+	if (!known) return tl::unexpected(known.error());
+	if (*known)
+	{
+		m_known_bytes += data.size();
+		return {};
+	}
+	return add(hash, data);
+}
+
+result<> store_writer::add(hash32 const& hash, bytes_view data)
+{
+	if (!m_filling->fits(data.size()))
+		if (auto const sent = send(); !sent) return sent;
+	m_filling->add(hash, data);
+	m_here.insert(hash);
+	m_new_bytes += data.size();
+	return {};
+}
+
+result<> store_writer::send()
+{
+	if (auto const done = collect(); !done) return done;
+	if (m_filling->empty()) return {};
+	std::swap(m_filling, m_sent);
+	if (!m_filling) m_filling = std::make_unique<xorb_builder>(m_kind, m_store.options().xorb_payload_bytes);
+	auto const how = m_store.options().overlap ? std::launch::async : std::launch::deferred;
+	m_writing = std::async(how, [this] { return m_store.add_xorb(m_kind, *m_sent); });
+	return m_store.options().overlap ? result<>() : collect();
+}
+
+result<> store_writer::collect()
+{
+	if (m_broken) return tl::unexpected(*m_broken);
+	if (!m_writing.valid()) return {};
+	auto const xorb = m_writing.get();
+	if (!xorb) return broken(xorb.error());
+	auto const& c = *xorb;
+	if (!m_pinned.emplace(c->row.id, c).second) --c->pins;
+	m_refs[c->row.id] |= chunk_bits::all(c->row.chunks);
+	for (std::size_t i = 0; i < m_sent->count(); ++i) m_here.erase(m_sent->hash_of(i));
+	m_sent->clear();
+	return {};
+}
+
+result<> store_writer::flush()
+{
+	if (auto const sent = send(); !sent) return sent;
+	return collect();
+}
+
+std::vector<hash32> store_writer::xorbs() const
+{
+	std::vector<hash32> out;
+	for (auto const& [id, c] : m_pinned) out.push_back(c->row.name);
+	return out;
+}
+
+result<> store_writer::commit(std::string const& holder, std::uint64_t logical_bytes, bool replace)
+{
+	if (auto const done = flush(); !done) return done;
+	std::lock_guard const lock(m_store.m_index_mutex);
+	auto const held = m_store.m_index->hold(holder, logical_bytes, m_refs, replace, m_store.now());
+	return held ? held : broken(held.error());
+}
+
+} // namespace xet
