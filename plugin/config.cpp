@@ -39,6 +39,11 @@ bool take(T& into, toml::node const& n)
 		if (!n.is_integer() || *n.value<std::int64_t>() < 0 || *n.value<std::int64_t>() > INT32_MAX) return false;
 		into = int(*n.value<std::int64_t>());
 	}
+	else if constexpr (std::is_same_v<T, std::int64_t>)
+	{
+		if (!n.is_integer() || *n.value<std::int64_t>() < 0) return false;
+		into = *n.value<std::int64_t>();
+	}
 	else
 	{
 		if (!n.is_string()) return false;
@@ -50,7 +55,7 @@ bool take(T& into, toml::node const& n)
 template <class T>
 key make(T config::*member)
 {
-	std::string const what = std::is_same_v<T, bool> ? "true or false" : std::is_same_v<T, int> ? "a whole number, not negative" : "a string";
+	std::string const what = std::is_same_v<T, bool> ? "true or false" : std::is_integral_v<T> ? "a whole number, not negative" : "a string";
 	return {[member](config& c, toml::node const& n) { return take(c.*member, n); }, what};
 }
 
@@ -63,6 +68,13 @@ std::map<std::string, key> const& keys()
 		{"network.enable_upnp", make(&config::enable_upnp)},
 		{"network.upload_limit", make(&config::upload_limit)},
 		{"network.download_limit", make(&config::download_limit)},
+		{"disk.xet_chunk_store_path", make(&config::xet_chunk_store_path)},
+		{"disk.xet_compression_enabled", make(&config::xet_compression_enabled)},
+		{"disk.xet_store_quota", make(&config::xet_store_quota)},
+		{"disk.xet_store_reserve", make(&config::xet_store_reserve)},
+		{"versions.keep_versions", make(&config::keep_versions)},
+		{"versions.keep_days", make(&config::keep_days)},
+		{"versions.keep_own_bytes", make(&config::keep_own_bytes)},
 	};
 	return all;
 }

@@ -14,6 +14,17 @@ struct config
 	std::string listen = "0.0.0.0:6881";
 	bool enable_dht = true, enable_lsd = true, enable_upnp = true;
 	int upload_limit = 0, download_limit = 0;  // bytes a second, 0 is none
+
+	// [disk]
+	std::string xet_chunk_store_path;           // of the chunk store; empty: store/ in the data directory
+	bool xet_compression_enabled = true;        // LZ4 in xorbs, where it pays
+	std::int64_t xet_store_quota = 0;           // bytes of xorbs at most; 0 is none
+	std::int64_t xet_store_reserve = 256 << 20; // bytes of the disk that are left to others
+
+	// [versions]
+	int keep_versions = 10;                     // old versions of a folder; 0 keeps none
+	int keep_days = 30;                         // since they were replaced; 0 is without end
+	std::int64_t keep_own_bytes = 1 << 20;      // a publisher's files up to this size are copied to the store; 0: none
 };
 
 // explicit_file when given must exist; otherwise data_dir/ut_xet.toml, then ut_xet/ut_xet.toml below XDG_CONFIG_HOME, or none.

@@ -13,6 +13,8 @@
 
 namespace ut_xet {
 
+class node_store;
+
 struct context
 {
 	context(boost::asio::io_context& network_context, logger::sink sink, unsigned worker_count)
@@ -42,6 +44,7 @@ struct context
 	boost::asio::thread_pool jobs;     // long tasks, one strand a folder: scan, plan, publish
 	std::filesystem::path data_dir;
 	std::optional<tonic::key_pair> identity;
+	std::shared_ptr<node_store> store;  // null when it cannot be used: then nothing old is kept
 };
 
 } // namespace ut_xet

@@ -1,5 +1,6 @@
 #include "plugin/folder.hpp"
 
+#include "plugin/node_store.hpp"
 #include "plugin/swarm.hpp"
 #include "tonic/path_rules.hpp"
 #include "tonic/tonic_file.hpp"
@@ -34,6 +35,26 @@ std::string relative_path(std::string const& typed, std::filesystem::path const&
 }
 
 } // namespace
+
+// This folder's files, for whoever asks the node's store.
+class folder::as_source : public xet::chunk_source
+{
+public:
+	explicit as_source(std::weak_ptr<folder> f) : m_folder(std::move(f)) {}
+	bool may_have(xet::hash_kind kind, xet::hash32 const& hash) const override
+	{
+		auto const f = m_folder.lock();
+		return f && f->knows_content(kind, hash);
+	}
+	std::optional<xet::bytes> read(xet::hash_kind kind, xet::hash32 const& hash) const override
+	{
+		auto const f = m_folder.lock();
+		return f ? f->read_content(kind, hash) : std::nullopt;
+	}
+
+private:
+	std::weak_ptr<folder> m_folder;
+};
 
 folder::folder(std::shared_ptr<context> shared, folder_record record, std::filesystem::path state_dir, sibling_list siblings)
 	: m_shared(std::move(shared))
@@ -191,6 +212,8 @@ xet::result<> folder::load()
 
 void folder::start()
 {
+	m_source = std::make_shared<as_source>(weak_from_this());
+	if (m_shared->store) m_shared->store->chunks().add_source(m_source);
 	post([this] { scan_now(); });
 	// the safety net under watching; ends with the folder
 	struct net
@@ -219,6 +242,7 @@ void folder::stop()
 		s = std::move(m_swarm);
 	}
 	if (s) s->stop();
+	if (m_shared->store) m_shared->store->chunks().remove_source(m_source.get());
 }
 
 void folder::use_swarm(std::shared_ptr<swarm> s)
@@ -583,8 +607,10 @@ void folder::publisher_scan()
 		std::lock_guard const lock(m_mutex);
 		m_refused = std::move(found->refused);
 	}
-	if (!v || !v->head || !next.same_tree(*v->manifest))
+	bool const changed = !v || !next.same_tree(*v->manifest);
+	if (changed || !v->head)
 	{
+		if (changed) remember_version();
 		auto const published = publish(std::move(next));
 		if (!published)
 		{
@@ -594,6 +620,7 @@ void folder::publisher_scan()
 	}
 	offer_all();
 	set_state("in-sync");
+	if (changed) keep_own(before);
 	if (again) retry(1s);
 }
 

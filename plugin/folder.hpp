@@ -8,6 +8,7 @@
 #include "plugin/folder_record.hpp"
 #include "plugin/scheduler.hpp"
 #include "plugin/version.hpp"
+#include "tonic/history.hpp"
 #include "tonic/local_index.hpp"
 #include "tonic/materialiser.hpp"
 #include "tonic/plan.hpp"
@@ -147,6 +148,14 @@ private:
 	void offer_all();
 	tonic::manifest const& target() const { return *m_target; }
 
+	// strand, what is kept (folder_history.cpp)
+	tonic::history kept_versions() const;
+	void remember_version();
+	void keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks);
+	void keep_replaced();
+	void keep_own(tonic::manifest const* before);
+	void expire_versions();
+
 	// workers
 	struct copy_list;
 	void copy_some(std::shared_ptr<copy_list> const& list);
@@ -161,7 +170,10 @@ private:
 	void save() const;
 	std::shared_ptr<version const> current() const;
 
+	class as_source;
+
 	std::shared_ptr<context> m_shared;
+	std::shared_ptr<xet::chunk_source const> m_source;  // this folder's files, for the node's store
 	std::filesystem::path const m_state_dir;
 	std::string const m_id;
 	bool const m_publishes;
@@ -195,6 +207,7 @@ private:
 	// strand only
 	std::shared_ptr<tonic::manifest const> m_target;    // the current version's, for the work at hand
 	std::shared_ptr<tonic::manifest const> m_previous;  // the version that was complete on disk last
+	std::uint64_t m_kept_for_seq = 0;  // what this version replaces is in the store
 	std::vector<std::string> m_to_remove;
 	std::vector<std::string> m_closed_dirs;  // cannot be listed, and there is no work to open them for
 	std::optional<xet::wire::folder_head> m_fetching;

@@ -2,6 +2,7 @@
 
 #include "plugin/folder.hpp"
 
+#include "plugin/node_store.hpp"
 #include "plugin/swarm.hpp"
 #include "tonic/path_rules.hpp"
 #include "tonic/tonic_file.hpp"
@@ -235,6 +236,7 @@ void folder::finish_fetch()
 		// complete on disk: what is replaced may be told from what was edited, also after a restart
 		std::error_code ignored;
 		std::filesystem::copy_file(tonic_path(), m_state_dir / "previous.tonic", std::filesystem::copy_options::overwrite_existing, ignored);
+		remember_version();
 	}
 	auto const taken = take_version(std::move(*manifest), data, head);
 	if (!taken)
@@ -412,6 +414,7 @@ xet::result<> folder::carry_out(tonic::folder_plan plan, tonic::scan_result cons
 	auto const job = std::make_shared<tonic::materialiser>(*m_fs, m_target, m_previous, std::move(plan.build));
 	// before anything is changed: a disk that cannot hold the version is left as it is
 	if (auto const room = check_room(*job, *m_fs); !room) return room;
+	keep_replaced();
 	for (auto const& step : {
 			std::function<xet::result<>()>([&] { return idle ? xet::result<>() : open_dirs(); }),
 			std::function<xet::result<>()>([&] { return keep_edits_aside(plan.keep_aside); }),
@@ -577,7 +580,7 @@ struct folder::copy_list
 	struct source
 	{
 		std::uint32_t u;
-		std::string path;  // in this folder; empty: in another one
+		std::string path;  // in this folder; empty: in another one, or in the store
 		std::uint64_t offset = 0;
 		std::uint32_t size = 0;
 	};
@@ -604,7 +607,8 @@ void folder::gather(std::shared_ptr<tonic::materialiser> const& job)
 		auto const& c = job->unique(u);
 		auto const places = m_index->locate(c.hash);
 		if (!places.empty()) list->sources.push_back({u, places.front().file->path, places.front().offset, c.size});
-		else if (std::any_of(siblings.begin(), siblings.end(), [&](auto const& f) { return f.get() != this && f->knows_content(kind, c.hash); }))
+		else if (std::any_of(siblings.begin(), siblings.end(), [&](auto const& f) { return f.get() != this && f->knows_content(kind, c.hash); })
+			|| (m_shared->store && m_shared->store->chunks().contains(kind, c.hash)))
 			list->sources.push_back({u, {}, 0, c.size});
 		else wanted.push_back(u);
 	}
@@ -646,15 +650,14 @@ bool folder::read_source(copy_list const& list, std::size_t i, std::span<std::ui
 {
 	auto const kind = list.job->target().how.kind;
 	auto const& hash = list.job->unique(list.sources[i].u).hash;
-	for (auto const& f : m_siblings())
-	{
-		if (f.get() == this) continue;
-		auto const found = f->read_content(kind, hash);
-		if (!found || found->size() != into.size()) continue;
+	auto const take = [&](auto const& found) {
+		if (!found || found->size() != into.size()) return false;
 		std::copy(found->begin(), found->end(), into.begin());
 		return true;
-	}
-	return false;
+	};
+	for (auto const& f : m_siblings())
+		if (f.get() != this && take(f->read_content(kind, hash))) return true;
+	return m_shared->store && take(m_shared->store->chunks().read(kind, hash));
 }
 
 // Sources begin … end: neighbours in a file are read with one call.

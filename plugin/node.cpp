@@ -1,6 +1,7 @@
 #include "plugin/node.hpp"
 
 #include "plugin/control/server.hpp"
+#include "plugin/node_store.hpp"
 #include "plugin/swarm.hpp"
 #include "tonic/folder_file.hpp"
 #include "tonic/path_rules.hpp"
@@ -110,8 +111,21 @@ xet::result<> node::lock_data_dir()
 	return {};
 }
 
+// Without it the node works on: only what is old or was put into it is out of reach.
+void node::open_store()
+{
+	auto const how = load_config(m_options.config_file, m_shared->data_dir);
+	std::string note, problem;
+	if (!how) problem = how.error().message;
+	else if (auto s = node_store::open(m_shared->data_dir, *how, note)) m_shared->store = std::move(*s);
+	else problem = s.error().message;
+	if (!note.empty()) m_shared->log.warning(note);
+	if (!problem.empty()) m_shared->log.error("the chunk store cannot be used: ", problem, "; old versions are not kept until the next start");
+}
+
 xet::result<> node::start()
 {
+	open_store();
 	if (auto const loaded = load_folders(); !loaded) return loaded;
 	load_joins();
 	m_control = std::make_unique<control_server>(*this, m_shared->log);
@@ -609,7 +623,12 @@ xet::result<> node::leave(std::string const& which)
 	if (f) f->stop();
 	if (s && s->torrent().is_valid()) m_session.remove_torrent(s->torrent());
 	std::error_code ignored;
-	if (f) std::filesystem::remove_all(f->state_dir(), ignored);
+	if (f)
+	{
+		std::filesystem::remove_all(f->state_dir(), ignored);
+		if (m_shared->store)
+			if (auto const released = m_shared->store->chunks().release("folder:" + f->id()); !released) m_shared->log.warning(released.error().message);
+	}
 	std::filesystem::remove_all(m_shared->data_dir / "carriers" / info_hash, ignored);
 	save_joins();
 	return {};

@@ -60,6 +60,7 @@ public:
 	// Every folder, and every join whose torrent has no metadata yet.
 	std::vector<folder_status> status() const;
 
+	std::shared_ptr<node_store> store() const { return m_shared->store; }  // null when it cannot be used
 	counters const& count() const { return m_shared->count; }
 	std::string id() const { return xet::to_hex(m_shared->identity->pub()); }
 	options const& how() const { return m_options; }
@@ -85,6 +86,7 @@ private:
 	node(lt::session_handle const& session, options o);
 	void end_pools();
 	xet::result<> lock_data_dir();
+	void open_store();
 	xet::result<> load_folders();
 	void load_joins();
 	void save_joins() const;

@@ -94,7 +94,7 @@ bool ut_xet_attach(libtorrent::session_handle* session)
 	{
 		// kept for the life of the process: libtorrent has no way to remove a session plugin
 		static std::vector<std::shared_ptr<ut_xet::node>> nodes;
-		nodes.push_back(ut_xet::attach(*session, {.data_dir = ut_xet::default_data_dir(), .host = "libtorrent", .log = {}}));
+		nodes.push_back(ut_xet::attach(*session, {.data_dir = ut_xet::default_data_dir(), .config_file = {}, .host = "libtorrent", .log = {}}));
 		return true;
 	}
 	catch (std::exception const& e)

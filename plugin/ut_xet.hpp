@@ -24,6 +24,7 @@ class node;
 struct options
 {
 	std::filesystem::path data_dir;
+	std::filesystem::path config_file;  // empty: ut_xet.toml where it is looked for by default
 	std::string host = "libtorrent";  // the program this runs in, as `xet status` shows it
 	// one line of the log; severity 0 info, 1 warning, 2 error; by default to stderr
 	std::function<void(int severity, std::string const&)> log;

@@ -193,7 +193,7 @@ xet::result<xet::chunk_list> content_reader::read_chunks(int fd, std::uint64_t s
 			m_progress.bytes_done.fetch_add(n, std::memory_order_relaxed);
 			if (may_report) m_progress.report();
 		};
-		return xet::chunk_file(fd, m_options.how, {progress, m_options.stop});
+		return xet::chunk_file(fd, m_options.how, {.progress = progress, .chunks = {}, .stop = m_options.stop});
 	}
 	std::size_t have = 0;
 	// one byte more than the size is asked for: a file that grew shows it

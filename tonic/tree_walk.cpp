@@ -8,9 +8,16 @@
 
 #include <algorithm>
 #include <dirent.h>
+#include <exception>
 #include <fcntl.h>
+#include <iterator>
 #include <memory>
+#include <mutex>
 #include <sys/stat.h>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace tonic {
 
@@ -57,12 +64,16 @@ class walker
 {
 public:
 	walker(scan_options const& options, progress_meter& progress, scan_result& out)
-		: m_options(options), m_progress(progress), m_out(out) {}
+		: m_options(options), m_progress(progress), m_out(out), m_may_split(std::thread::hardware_concurrency() >= 2) {}
+	// for a part of the tree that is walked beside another part: the directory with this path
+	walker(walker const& whole, scan_result& out, bool may_report)
+		: m_options(whole.m_options), m_progress(whole.m_progress), m_out(out), m_path(whole.m_path), m_may_report(may_report) {}
 
 	void walk(dir_handle const& dir);
-	std::vector<std::uint32_t>& pending() { return m_pending; }
 
 private:
+	void walk_children(dir_handle const& dir, std::vector<child> const& children);
+	void walk_apart(dir_handle const& dir, std::vector<child> const& children);
 	std::vector<child> list(dir_handle const& dir);
 	void classify(int dir_fd, char const* name, std::vector<child>& out);
 	void refuse_twins(std::vector<child>& children);
@@ -80,14 +91,22 @@ private:
 	scan_options const& m_options;
 	progress_meter& m_progress;
 	scan_result& m_out;
-	std::vector<std::uint32_t> m_pending;
 	std::string m_path;  // of the entry at hand; a directory's own while its children are not
+	bool m_may_split = false;  // into two threads; once
+	bool m_may_report = true;  // on the scan's own thread
 };
 
 void walker::walk(dir_handle const& dir)
 {
 	auto children = list(dir);
 	refuse_twins(children);
+	auto const dirs = std::count_if(children.begin(), children.end(), [](child const& c) { return c.kind == child_kind::dir && !c.has_twin; });
+	if (dirs < 2 || !std::exchange(m_may_split, false)) return walk_children(dir, children);
+	walk_apart(dir, children);
+}
+
+void walker::walk_children(dir_handle const& dir, std::vector<child> const& children)
+{
 	auto const own_size = m_path.size();
 	for (auto const& c : children)
 	{
@@ -105,6 +124,60 @@ void walker::walk(dir_handle const& dir)
 	}
 }
 
+void append(scan_result& to, scan_result&& part)
+{
+	auto const move_all = [](auto& into, auto& from) {
+		into.insert(into.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+		from = {};
+	};
+	move_all(to.files, part.files);
+	move_all(to.dirs, part.dirs);
+	move_all(to.links, part.links);
+	move_all(to.refused, part.refused);
+	move_all(to.unstable, part.unstable);
+	move_all(to.unreadable_dirs, part.unreadable_dirs);
+}
+
+// Each child is a part of its own. This thread takes them from the front and a helper from the back, until they meet.
+void walker::walk_apart(dir_handle const& dir, std::vector<child> const& children)
+{
+	std::vector<scan_result> parts(children.size());
+	std::mutex mutex;
+	std::size_t front = 0, back = children.size();
+	auto const take = [&](bool from_back) {
+		std::lock_guard const lock(mutex);
+		return front == back ? children.size() : from_back ? --back : front++;
+	};
+	auto const work = [&](bool helper) {
+		for (auto i = take(helper); i != children.size(); i = take(helper))
+			walker(*this, parts[i], !helper).walk_children(dir, {children[i]});
+	};
+	std::exception_ptr failure;
+	{
+		std::jthread helper;
+		try
+		{
+			helper = std::jthread([&] {
+				try
+				{
+					work(true);
+				}
+				catch (...)
+				{
+					failure = std::current_exception();
+				}
+			});
+		}
+		catch (std::system_error const&)
+		{
+			// no thread to be had: this one does it all
+		}
+		work(false);
+	}
+	if (failure) std::rethrow_exception(failure);
+	for (auto& part : parts) append(m_out, std::move(part));
+}
+
 std::vector<child> walker::list(dir_handle const& dir)
 {
 	std::vector<child> ret;
@@ -115,7 +188,7 @@ std::vector<child> walker::list(dir_handle const& dir)
 		std::string_view const name = entry->d_name;
 		bool const own = m_path.empty() && name == private_dir;
 		if (name != "." && name != ".." && !own) classify(::dirfd(dir.get()), entry->d_name, ret);
-		m_progress.report();
+		if (m_may_report) m_progress.report();
 		errno = 0;
 	}
 	if (errno != 0) dir_is_unreadable(m_path.size());
@@ -163,16 +236,6 @@ void walker::add_file(child const& c)
 	local_file f;
 	f.path = m_path;
 	f.stamp = c.stamp;
-	auto const* known = m_options.known ? m_options.known(m_path) : nullptr;
-	bool const same = known && known->chunks && known->stamp.same_content(c.stamp);
-	bool const wanted = !same && (!m_options.want_content || m_options.want_content(m_path));
-	if (same) f.chunks = known->chunks;
-	if (known && (same || wanted))
-	{
-		f.hash = known->hash;
-		f.published = known->published;
-	}
-	if (wanted) m_pending.push_back(std::uint32_t(m_out.files.size()));
 	m_out.files.push_back(std::move(f));
 }
 
@@ -211,6 +274,27 @@ void walker::add_dir(int parent_fd, child const& c)
 	walk(dir);
 }
 
+// Takes over what is known of unchanged files; the indices of those to be read.
+std::vector<std::uint32_t> match_known(scan_options const& options, std::vector<local_file>& files)
+{
+	std::vector<std::uint32_t> pending;
+	for (std::size_t i = 0; i < files.size(); ++i)
+	{
+		auto& f = files[i];
+		auto const* known = options.known ? options.known(f.path) : nullptr;
+		bool const same = known && known->chunks && known->stamp.same_content(f.stamp);
+		bool const wanted = !same && (!options.want_content || options.want_content(f.path));
+		if (same) f.chunks = known->chunks;
+		if (known && (same || wanted))
+		{
+			f.hash = known->hash;
+			f.published = known->published;
+		}
+		if (wanted) pending.push_back(std::uint32_t(i));
+	}
+	return pending;
+}
+
 } // namespace
 
 file_stamp stamp_of(struct ::stat const& st)
@@ -237,7 +321,7 @@ xet::result<std::vector<std::uint32_t>> walk_tree(int root_fd, scan_options cons
 	dir.reset();
 	if (progress.stopped()) return xet::fail(xet::errc::cancelled, "the scan was cancelled");
 	std::sort(out.dirs.begin(), out.dirs.end(), [](auto const& a, auto const& b) { return a.path < b.path; });
-	return std::move(w.pending());
+	return match_known(options, out.files);
 }
 
 } // namespace tonic

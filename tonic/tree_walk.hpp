@@ -1,7 +1,7 @@
 #pragma once
 // The first half of a scan: lists a tree without reading any file. Used by scan_folder.
 //
-// Thread rule: runs on the calling thread.
+// Thread rule: runs on the calling thread and a helper, which it joins; options' functions are called on the calling thread.
 
 #include "tonic/scan.hpp"
 

@@ -171,7 +171,7 @@ int run(arguments const& a)
 	std::shared_ptr<ut_xet::node> node;
 	try
 	{
-		node = ut_xet::attach(ses, {.data_dir = a.data, .host = "xetd", .log = log_line});
+		node = ut_xet::attach(ses, {.data_dir = a.data, .config_file = a.config, .host = "xetd", .log = log_line});
 	}
 	catch (std::exception const& e)
 	{

@@ -67,6 +67,13 @@ std::vector<std::pair<std::filesystem::path, std::string>> find_files(std::vecto
 	return out;
 }
 
+std::optional<hash_kind> kind_of_chunk(hash32 const& hash, bytes_view data)
+{
+	for (auto const kind : {hash_kind::blake3, hash_kind::sha256, hash_kind::hf})
+		if ((kind == hash_kind::sha256 || has_blake3()) && chunk_hash(kind, data) == hash) return kind;
+	return std::nullopt;
+}
+
 // Cuts one file and puts its chunks. The content is what the hashes say: it is hashed from the same bytes.
 result<chunk_list> put_file(store_writer& writer, std::filesystem::path const& path, added_files::options const& how)
 {
@@ -196,6 +203,52 @@ result<added_files::added> added_files::add(std::vector<std::filesystem::path> c
 	if (auto const held = writer.commit(cat(holder_prefix, *name), total_size(s), true); !held) return tl::unexpected(held.error());
 	out.name = *name;
 	out.new_bytes = writer.new_bytes();
+	return out;
+}
+
+result<added_files::imported> added_files::import_loose(std::filesystem::path const& dir, std::function<bool(std::uint64_t, std::uint64_t)> const& progress)
+{
+	auto const entries = m_store.files().list(dir);
+	if (!entries) return tl::unexpected(entries.error());
+	if (std::error_code ec; !std::filesystem::is_directory(dir, ec)) return fail(errc::not_found, dir.native(), " is not a directory");
+	imported out;
+	std::map<hash_kind, std::unique_ptr<store_writer>> writers;
+	std::map<hash_kind, shard> shards;
+	std::uint64_t done = 0;
+	for (auto const& e : *entries)
+	{
+		if (progress && !progress(done++, entries->size())) return fail(errc::cancelled, "stopped");
+		auto const hash = hash_from_hex(e.name);
+		if (!hash) continue;
+		auto const data = read_all(m_store.files(), dir / e.name, max_wire_chunk_bytes);
+		if (!data)
+		{
+			out.skipped.push_back(data.error().message);
+			continue;
+		}
+		auto const kind = kind_of_chunk(*hash, *data);
+		if (!kind)
+		{
+			out.skipped.push_back(cat((dir / e.name).native(), ": its content has another hash"));
+			continue;
+		}
+		auto& writer = writers[*kind];
+		if (!writer) writer = std::make_unique<store_writer>(m_store, *kind);
+		if (auto const put = writer->put(*hash, *data); !put) return tl::unexpected(put.error());
+		shards[*kind].chunks.push_back(*hash);
+		++out.chunks;
+		out.bytes += data->size();
+	}
+	std::lock_guard const lock(m_mutex);
+	for (auto& [kind, writer] : writers)
+	{
+		if (auto const written = writer->flush(); !written) return tl::unexpected(written.error());
+		shards[kind].xorbs = writer->xorbs();
+		auto const name = save(kind, shards[kind]);
+		if (!name) return tl::unexpected(name.error());
+		if (auto const held = writer->commit(cat(holder_prefix, *name), 0, true); !held) return tl::unexpected(held.error());
+		out.new_bytes += writer->new_bytes();
+	}
 	return out;
 }
 

@@ -43,6 +43,15 @@ public:
 	// durable when it returns. Errors: io, no_space, cancelled, limit (more chunks than a shard lists): nothing was added.
 	result<added> add(std::vector<std::filesystem::path> const& paths, options const& how);
 
+	struct imported
+	{
+		std::uint64_t chunks = 0, bytes = 0, new_bytes = 0;
+		std::vector<std::string> skipped;
+	};
+	// Loose chunks, as other implementations keep them: files whose name is their hash, 64 hexadecimal digits (any of the hash kinds).
+	// Others are skipped. progress: files done and in all; false ends it.
+	result<imported> import_loose(std::filesystem::path const& dir, std::function<bool(std::uint64_t, std::uint64_t)> const& progress = {});
+
 	// Gives up every added file of that hash; how many there were. The chunks go when they are collected.
 	result<std::size_t> remove(hash32 const& file_hash);
 

@@ -1,283 +1,140 @@
-// chunk_file: reading and cutting on the calling thread, hashing beside it.
+// chunk_file: a large file is read in strips by several threads at once, and the strips' chunks are joined.
 //
-// A file passes through a ring of windows. The caller fills a window, finds its cuts and queues it; a helper thread
-// hashes what is queued. Whenever the caller finds no window free it hashes too, so that neither thread waits for the
-// other whichever of reading, cutting and hashing is the slowest. Small files have one window and no helper.
+// Where a strip's chunks begin is not known before the strip in front of it is done, so its reader assumes that one begins
+// with the strip. The rule remembers nothing across a cut: from the first true cut that is a cut of the strip's too, its
+// chunks are the true ones. The calling thread looks for that place, which with most data is a few chunks away, and reads
+// the chunks in front of it once more. So every thread reads, cuts and hashes its own bytes while they are in its core's
+// cache, and none waits for another.
 
-#include "xet/chunker.hpp"
-#include "xet/cut_finder.hpp"
+#include "xet/chunk_file_reader.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <fcntl.h>
-#include <memory>
+#include <limits>
+#include <map>
 #include <mutex>
-#include <sys/stat.h>
 #include <system_error>
 #include <thread>
-#include <unistd.h>
-#include <utility>
 
 namespace xet {
 
 namespace {
 
-// Read in one go. Large enough for the cut finder's lanes, small enough that a window stays in a core's cache.
-constexpr std::size_t window_bytes = 1024 * 1024;
-// One being filled, one being hashed, one or two in between: with room for the front of a chunk, less than 5 MiB.
-constexpr std::size_t ring_windows = 4;
 // A thread costs as much as hashing some 100 KiB: below this it would not pay.
 constexpr std::uint64_t min_helped_bytes = 1024 * 1024;
-// Buffers kept for the next files. Memory fresh from the system costs more to touch than to hash.
-constexpr std::size_t max_spare_buffers = 2 * ring_windows;
+// Each brings a buffer of its own.
+constexpr unsigned max_helpers = 3;
+// A longer strip has less to be read twice; shorter ones at the end let all threads end together.
+constexpr std::uint64_t min_strip_bytes = 1024 * 1024;
+constexpr std::uint64_t max_strip_bytes = 8 * 1024 * 1024;
+// What is read at a time where strips meet.
+constexpr std::uint64_t seam_bytes = 128 * 1024;
+constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
 
-using buffer = std::unique_ptr<std::uint8_t[]>;
-
-// In front of a window's data is room for the chunk that the window before could not finish.
-std::size_t buffer_bytes(chunking const& c) { return std::size_t(c.max_bytes) + window_bytes; }
-
-class buffer_pool
+struct strip
 {
-public:
-	static buffer_pool& instance()
-	{
-		static buffer_pool pool;
-		return pool;
-	}
-
-	buffer take(std::size_t size)
-	{
-		if (size == usual_bytes)
-		{
-			std::lock_guard const lock(m_mutex);
-			if (!m_spare.empty())
-			{
-				buffer b = std::move(m_spare.back());
-				m_spare.pop_back();
-				return b;
-			}
-		}
-		return std::make_unique_for_overwrite<std::uint8_t[]>(size);
-	}
-
-	void give_back(buffer b, std::size_t size)
-	{
-		if (size != usual_bytes || !b) return;
-		std::lock_guard const lock(m_mutex);
-		if (m_spare.size() < max_spare_buffers) m_spare.push_back(std::move(b));
-	}
-
-private:
-	static constexpr std::size_t usual_bytes = max_chunk_bytes + window_bytes;
-
-	buffer_pool() { m_spare.reserve(max_spare_buffers); }
-
-	std::mutex m_mutex;
-	std::vector<buffer> m_spare;
-};
-
-struct window
-{
-	enum class state { free, filling, queued, busy, done };
-
-	state where = state::free;
-	buffer memory;
-	std::uint8_t const* begin = nullptr;  // of the first chunk
-	std::vector<std::uint32_t> lengths;
-	std::vector<bytes_view> views;
-	std::vector<hash32> hashes;
+	std::uint64_t from = 0, to = 0;
+	std::uint64_t end = 0;  // of its last chunk
+	bool at_end = false;    // of the file
 	chunk_list chunks;
-	std::uint64_t zero_chunks = 0;  // chunks of the hole behind this window, never read
-
-	void hash(hash_kind kind)
-	{
-		auto const* at = begin;
-		views.clear();
-		for (auto const length : lengths)
-		{
-			views.emplace_back(at, length);
-			at += length;
-		}
-		hashes.resize(views.size());
-		chunk_hashes(kind, views, hashes);
-		chunks.clear();
-		for (std::size_t i = 0; i < views.size(); ++i) chunks.push_back({hashes[i], lengths[i]});
-	}
+	std::optional<error> failure;
+	std::exception_ptr thrown;
 };
 
-// The windows, and the helper that hashes them.
-class hash_ring
+// Gives out strips, and takes them back in any order.
+class strip_queue
 {
 public:
-	hash_ring(profile const& p, std::size_t windows) : m_profile(p), m_windows(windows)
+	strip_queue(std::uint64_t file_bytes, chunking const& c, std::size_t threads)
+		: m_size(file_bytes), m_grid(c.max_bytes), m_threads(threads)
 	{
-		for (auto& w : m_windows) w.memory = buffer_pool::instance().take(buffer_bytes(p.cut));
 	}
 
-	~hash_ring()
+	// The next strip to be read, with its number; false when there is none.
+	bool next(std::uint64_t& number, strip& s)
 	{
-		{
-			std::lock_guard const lock(m_mutex);
-			m_quit = true;
-		}
-		m_changed.notify_all();
-		if (m_helper.joinable()) m_helper.join();
-		for (auto& w : m_windows) buffer_pool::instance().give_back(std::move(w.memory), buffer_bytes(m_profile.cut));
-	}
-
-	hash_ring(hash_ring const&) = delete;
-
-	std::size_t size() const { return m_windows.size(); }
-
-	void start_helper()
-	{
-		try
-		{
-			m_helper = std::thread([this] { help(); });
-		}
-		catch (std::system_error const&)
-		{
-			// no thread to be had: acquire does all of the hashing
-		}
-	}
-
-	// The window number n, to be filled, with the results of its earlier use; until these are there, hashes what is queued.
-	window& acquire(std::uint64_t n)
-	{
-		auto& wanted = m_windows[n % m_windows.size()];
-		std::unique_lock lock(m_mutex);
-		for (;;)
-		{
-			if (m_failure) std::rethrow_exception(std::exchange(m_failure, nullptr));
-			if (wanted.where == window::state::free || wanted.where == window::state::done)
-			{
-				wanted.where = window::state::filling;
-				return wanted;
-			}
-			if (!hash_one(lock)) m_changed.wait(lock);
-		}
-	}
-
-	void queue(window& w)
-	{
-		{
-			std::lock_guard const lock(m_mutex);
-			w.where = window::state::queued;
-		}
-		m_changed.notify_all();
-	}
-
-private:
-	void help()
-	{
-		std::unique_lock lock(m_mutex);
-		while (!m_quit && !m_failure)
-			if (!hash_one(lock)) m_changed.wait(lock);
-	}
-
-	// Hashes the oldest queued window, without the lock meanwhile. False if none is queued.
-	bool hash_one(std::unique_lock<std::mutex>& lock)
-	{
-		auto& w = m_windows[m_next_to_hash % m_windows.size()];
-		if (w.where != window::state::queued) return false;
-		++m_next_to_hash;
-		w.where = window::state::busy;
-		lock.unlock();
-		std::exception_ptr failure;
-		try
-		{
-			w.hash(m_profile.kind);
-		}
-		catch (...)
-		{
-			failure = std::current_exception();
-		}
-		lock.lock();
-		if (failure) m_failure = failure;
-		w.where = window::state::done;
-		m_changed.notify_all();
+		std::lock_guard const lock(m_mutex);
+		if (m_next >= m_size) return false;
+		s.from = m_next;
+		auto const size = std::clamp((m_size - m_next) / (2 * m_threads), min_strip_bytes, max_strip_bytes);
+		// The chunks of a long run without any trigger have their cuts on a grid: strips meet it at once if they begin there.
+		s.to = (s.from + size - m_phase) / m_grid * m_grid + m_phase;
+		if (s.to <= s.from || s.to >= m_size) s.to = no_limit;
+		m_next = s.to;
+		number = m_given++;
 		return true;
 	}
 
-	profile const m_profile;
-	std::vector<window> m_windows;
-
-	std::mutex m_mutex;  // guards the rest and every window's `where`
-	std::condition_variable m_changed;
-	std::uint64_t m_next_to_hash = 0;  // windows are queued, and so hashed, in turn
-	bool m_quit = false;
-	std::exception_ptr m_failure;
-	std::thread m_helper;
-};
-
-// Tells how much of a sparse file need not be read.
-class hole_finder
-{
-public:
-	hole_finder(int fd, struct stat const& st)
-		: m_fd(fd)
-		, m_before(S_ISREG(st.st_mode) && std::uint64_t(st.st_blocks) * 512 < std::uint64_t(st.st_size)
-					   ? lseek(fd, 0, SEEK_CUR)
-					   : off_t(-1))
+	void put(std::uint64_t number, strip s)
 	{
+		{
+			std::lock_guard const lock(m_mutex);
+			m_done.emplace(number, std::move(s));
+		}
+		m_changed.notify_one();
 	}
 
-	~hole_finder()
+	// The strip with this number. Nothing when it is not there yet, unless told to wait, or when it was never given out.
+	std::optional<strip> take(std::uint64_t number, bool wait)
 	{
-		if (sparse()) lseek(m_fd, m_before, SEEK_SET);
+		std::unique_lock lock(m_mutex);
+		if (number >= m_given) return std::nullopt;
+		if (wait) m_changed.wait(lock, [&] { return m_done.contains(number); });
+		auto node = m_done.extract(number);
+		if (node.empty()) return std::nullopt;
+		return std::move(node.mapped());
 	}
 
-	hole_finder(hole_finder const&) = delete;
-
-	bool sparse() const { return m_before >= 0; }
-
-	// Bytes from offset at to the end of the hole that at lies in; 0 where it lies in data.
-	std::uint64_t hole_at(std::uint64_t at) const
+	// A true chunk ends here: nothing in front of it needs to be read, and strips may begin on its grid.
+	void reached(std::uint64_t end)
 	{
-		if (!sparse()) return 0;
-		off_t end = lseek(m_fd, off_t(at), SEEK_DATA);
-		// no data behind this place, or none of the file at all
-		if (end < 0 && errno == ENXIO) end = lseek(m_fd, 0, SEEK_END);
-		return end > off_t(at) ? std::uint64_t(end) - at : 0;
+		std::lock_guard const lock(m_mutex);
+		m_phase = end % m_grid;
+		m_next = std::max(m_next, end);
+	}
+
+	// Nothing more is given out.
+	void close()
+	{
+		std::lock_guard const lock(m_mutex);
+		m_next = no_limit;
 	}
 
 private:
-	int m_fd;
-	off_t m_before;  // the descriptor's offset, to be put back
+	std::uint64_t const m_size, m_grid;
+	std::size_t const m_threads;
+
+	std::mutex m_mutex;
+	std::condition_variable m_changed;
+	std::uint64_t m_next = 0, m_given = 0, m_phase = 0;
+	std::map<std::uint64_t, strip> m_done;
 };
 
 class file_run
 {
 public:
 	file_run(int fd, profile const& p, chunk_file_options const& options, struct stat const& st)
-		: m_fd(fd), m_profile(p), m_options(options), m_holes(fd, st), m_finder(p.cut), m_ring(p, windows_for(st))
+		: m_fd(fd), m_profile(p), m_options(options), m_holes(fd, st), m_helpers(options.chunks ? 0 : helpers_for(st))
+		, m_strips(std::uint64_t(std::max<off_t>(st.st_size, 0)), p.cut, m_helpers + 1), m_reader(fd, p, m_holes)
 	{
 		m_chunks.reserve(st.st_size > 0 ? std::size_t(std::min<std::uint64_t>(
 							 std::uint64_t(st.st_size) / p.cut.target_bytes + 2, max_reserved_chunks)) : 0);
-		if (m_ring.size() == 1) return;
-		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-		m_ring.start_helper();
+	}
+
+	~file_run()
+	{
+		m_quit = true;
+		m_strips.close();
+		for (auto& t : m_threads) t.join();
 	}
 
 	result<chunk_list> run()
 	{
-		std::uint64_t n = 0;
-		for (bool more = true; more; ++n)
-		{
-			auto& w = m_ring.acquire(n);
-			if (!collect(w)) return fail(errc::cancelled, "stopped at offset ", m_at);
-			if (m_options.stop && *m_options.stop) return fail(errc::cancelled, "cancelled at offset ", m_at);
-			auto const filled = fill(w);
-			if (!filled) return tl::unexpected(filled.error());
-			more = *filled;
-			m_ring.queue(w);
-		}
-		// the windows in use, oldest first
-		for (std::uint64_t last = n + m_ring.size(); n != last; ++n)
-			if (!collect(m_ring.acquire(n))) return fail(errc::cancelled, "stopped at offset ", m_at);
+		auto const done = m_helpers == 0 ? read_to_end() : read_strips();
+		if (!done) return tl::unexpected(done.error());
 		return std::move(m_chunks);
 	}
 
@@ -285,113 +142,184 @@ private:
 	// What a sparse or wrongly reported size may make us set aside at once.
 	static constexpr std::uint64_t max_reserved_chunks = 1 << 20;
 
-	static std::size_t windows_for(struct stat const& st)
+	static unsigned helpers_for(struct stat const& st)
 	{
-		static bool const one_core = std::thread::hardware_concurrency() == 1;
-		return one_core || std::uint64_t(st.st_size) <= min_helped_bytes ? 1 : ring_windows;
+		static unsigned const cores = std::thread::hardware_concurrency();
+		return cores < 2 || std::uint64_t(st.st_size) <= min_helped_bytes ? 0 : std::min(cores - 1, max_helpers);
 	}
 
-	// Takes over the results of a window's earlier use, whose bytes are still there. False when nobody wants more.
-	bool collect(window& w)
-	{
-		bool go_on = true;
-		if (m_options.chunks && !w.chunks.empty())
-		{
-			std::size_t size = 0;
-			for (auto const length : w.lengths) size += length;
-			go_on = m_options.chunks(w.chunks, bytes_view(w.begin, size));
-		}
-		if (m_options.chunks && go_on && w.zero_chunks > 0)
-			go_on = m_options.chunks(std::span(&*m_zero_chunk, 1), bytes(m_zero_chunk->size, 0));
-		m_chunks.insert(m_chunks.end(), w.chunks.begin(), w.chunks.end());
-		if (w.zero_chunks > 0) m_chunks.insert(m_chunks.end(), std::size_t(w.zero_chunks), *m_zero_chunk);
-		w.chunks.clear();
-		w.zero_chunks = 0;
-		return go_on;
-	}
+	bool stopped() const { return m_quit || (m_options.stop && *m_options.stop); }
+	error cancelled() const { return {errc::cancelled, cat("cancelled at offset ", m_end)}; }
 
-	// Reads the next part of the file and finds its cuts. False at the end of the file.
-	result<bool> fill(window& w)
-	{
-		auto* const data = w.memory.get() + m_profile.cut.max_bytes;
-		std::size_t const carried = m_carried.size();
-		auto* const begin = data - carried;
-		// with a single window the bytes move within it
-		if (carried > 0) std::memmove(begin, m_carried.data(), carried);
-
-		auto const got = read_some(data);
-		if (!got) return tl::unexpected(got.error());
-		bool const at_end = *got < window_bytes;
-
-		bytes_view const all(begin, carried + *got);
-		w.begin = begin;
-		w.lengths.clear();
-		auto const covered = m_finder.find(all, carried, w.lengths);
-		// The window keeps its bytes until acquire hands it out again, and the next fill comes before that.
-		m_carried = all.subspan(covered);
-		if (at_end && !m_carried.empty())
-		{
-			w.lengths.push_back(std::uint32_t(m_carried.size()));
-			m_carried = {};
-		}
-		if (m_options.progress && *got > 0) m_options.progress(*got);
-		if (!at_end) skip_hole(w);
-		return !at_end;
-	}
-
-	// Up to a window's worth; less at the end of the file only.
-	result<std::size_t> read_some(std::uint8_t* to)
-	{
-		std::size_t got = 0;
-		while (got < window_bytes)
-		{
-			auto const n = pread(m_fd, to + got, window_bytes - got, off_t(m_at));
-			if (n < 0 && errno == EINTR) continue;
-			if (n < 0)
-				return fail(errc::io, "cannot read at offset ", m_at, ": ", std::generic_category().message(errno));
-			if (n == 0) break;
-			got += std::size_t(n);
-			m_at += std::uint64_t(n);
-		}
-		return got;
-	}
-
-	// If the next chunk begins in a hole, all chunks that fit into the hole are the same: no need to read them.
-	void skip_hole(window& w)
-	{
-		std::uint64_t const start = m_at - m_carried.size();
-		std::uint64_t const count = m_holes.hole_at(start) / m_profile.cut.max_bytes;
-		std::uint64_t const end = start + count * m_profile.cut.max_bytes;
-		if (end <= m_at || !zeros_make_one_chunk()) return;
-		w.zero_chunks = count;
-		if (m_options.progress) m_options.progress(end - m_at);
-		m_at = end;
-		m_carried = {};
-	}
-
-	// Whether the rule cuts zeros at the maximum, as it does with the usual limits; finds that chunk's name.
-	bool zeros_make_one_chunk()
-	{
-		if (!m_zero_chunk)
-		{
-			bytes const zeros(m_profile.cut.max_bytes, 0);
-			auto const chunks = chunk_buffer(zeros, m_profile);
-			m_zero_chunk = chunks.front();
-		}
-		return m_zero_chunk->size == m_profile.cut.max_bytes;
-	}
+	result<> read_to_end();
+	result<> read_strips();
+	void help();
+	void read_strip(chunk_reader& reader, strip& s);
+	result<> join_strips(bool wait);
+	result<> join(strip& s);
+	result<bool> sew(strip const& s, std::size_t& chunk, std::uint64_t& at);
+	void start_helpers();
+	void progress();
 
 	int m_fd;
 	profile const m_profile;
 	chunk_file_options const& m_options;
 	hole_finder const m_holes;
-	cut_finder m_finder;
-	std::uint64_t m_at = 0;   // offset of the next byte to read
-	bytes_view m_carried;     // the unfinished chunk at the end of the last window, in that window's memory
-	std::optional<chunk_ref> m_zero_chunk;
-	chunk_list m_chunks;
-	hash_ring m_ring;  // last, so that its thread ends first
+	unsigned const m_helpers;
+	std::atomic<bool> m_quit{false};
+	strip_queue m_strips;
+
+	// the calling thread's
+	chunk_reader m_reader;
+	chunk_list m_chunks;          // the true ones
+	std::uint64_t m_end = 0;      // of these
+	std::uint64_t m_told = 0;     // of that, how much the caller knows
+	std::uint64_t m_joined = 0;   // strips
+	bool m_complete = false;      // up to the end of the file
+	std::vector<std::thread> m_threads;
 };
+
+// From where the true chunks end, alone.
+result<> file_run::read_to_end()
+{
+	m_reader.start(m_end);
+	m_reader.show_to(m_options);
+	while (!m_complete)
+	{
+		if (stopped() || m_reader.refused()) return tl::unexpected(cancelled());
+		auto const more = m_reader.next(m_chunks, no_limit);
+		if (!more) return tl::unexpected(more.error());
+		m_complete = !*more;
+		m_end = m_reader.at();
+		progress();
+	}
+	return {};
+}
+
+result<> file_run::read_strips()
+{
+	posix_fadvise(m_fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	start_helpers();
+	std::uint64_t number;
+	for (strip s; !m_complete && m_strips.next(number, s); s = {})
+	{
+		read_strip(m_reader, s);
+		if (stopped()) return tl::unexpected(cancelled());
+		m_strips.put(number, std::move(s));
+		if (auto ok = join_strips(false); !ok) return ok;
+	}
+	if (auto ok = join_strips(true); !ok) return ok;
+	// the last strip's cuts were never met, or the file has grown
+	return read_to_end();
+}
+
+void file_run::start_helpers()
+{
+	try
+	{
+		for (unsigned i = 0; i < m_helpers; ++i) m_threads.emplace_back([this] { help(); });
+	}
+	catch (std::system_error const&)
+	{
+		// no thread to be had: the calling one reads all strips
+	}
+}
+
+void file_run::help()
+{
+	std::optional<chunk_reader> reader;
+	std::uint64_t number;
+	for (strip s; !stopped() && m_strips.next(number, s); s = {})
+	{
+		try
+		{
+			if (!reader) reader.emplace(m_fd, m_profile, m_holes);
+			read_strip(*reader, s);
+		}
+		catch (...)
+		{
+			s.thrown = std::current_exception();
+		}
+		m_strips.put(number, std::move(s));
+	}
+}
+
+void file_run::read_strip(chunk_reader& reader, strip& s)
+{
+	reader.start(s.from);
+	for (bool more = true; more && reader.at() < s.to;)
+	{
+		if (stopped())
+		{
+			s.failure = cancelled();
+			break;
+		}
+		auto const read = reader.next(s.chunks, s.to);
+		if (!read) s.failure = read.error();
+		more = read && *read;
+	}
+	s.end = reader.end();
+	s.at_end = reader.at_end_of_file();
+}
+
+result<> file_run::join_strips(bool wait)
+{
+	while (!m_complete)
+	{
+		auto s = m_strips.take(m_joined, wait);
+		if (!s) return {};
+		++m_joined;
+		if (s->thrown) std::rethrow_exception(s->thrown);
+		if (auto ok = join(*s); !ok) return ok;
+		m_strips.reached(m_end);
+		progress();
+		if (stopped()) return tl::unexpected(cancelled());
+	}
+	return {};
+}
+
+// Appends the strip's chunks from the first true cut on, and what lies in front of it.
+result<> file_run::join(strip& s)
+{
+	if (s.failure) return tl::unexpected(*s.failure);
+	std::size_t chunk = 0;
+	auto at = s.from;
+	auto const met = sew(s, chunk, at);
+	if (!met) return tl::unexpected(met.error());
+	if (!*met) return {};
+	m_chunks.insert(m_chunks.end(), s.chunks.begin() + std::ptrdiff_t(chunk), s.chunks.end());
+	m_end = s.end;
+	m_complete = s.at_end;
+	return {};
+}
+
+// Reads true chunks until one ends where one of the strip's begins: number chunk, at offset at. False when none does.
+result<bool> file_run::sew(strip const& s, std::size_t& chunk, std::uint64_t& at)
+{
+	auto const meets = [&](std::uint64_t end) {
+		while (at < end && chunk < s.chunks.size()) at += s.chunks[chunk++].size;
+		return at == end;
+	};
+	if (meets(m_end)) return true;
+	bool met = false;
+	m_reader.start(m_end);
+	while (!met && m_end < s.end)
+	{
+		if (stopped()) return tl::unexpected(cancelled());
+		auto const more = m_reader.next(m_chunks, m_reader.at() + seam_bytes, [&](std::uint64_t end) { return met = meets(end); });
+		if (!more) return tl::unexpected(more.error());
+		m_end = m_reader.end();
+		m_complete = m_reader.at_end_of_file();
+		if (m_complete) return met = false;
+	}
+	return met;
+}
+
+void file_run::progress()
+{
+	if (m_options.progress && m_end > m_told) m_options.progress(m_end - m_told);
+	m_told = std::max(m_told, m_end);
+}
 
 } // namespace
 

@@ -22,7 +22,11 @@ public:
 	packed_entry const* end() const { return m_entries + m_count; }
 	packed_entry const* first_not_below(hash32 const& hash) const
 	{
-		return std::lower_bound(begin(), end(), hash, [](packed_entry const& e, hash32 const& h) { return compare_hash(e, h.raw.data()) < 0; });
+		auto const prefix = hash_prefix(hash.raw.data());
+		return std::partition_point(begin(), end(), [&](packed_entry const& e) {
+			auto const own = e.prefix();
+			return own != prefix ? own < prefix : compare_hash(e, hash.raw.data()) < 0;
+		});
 	}
 
 private:

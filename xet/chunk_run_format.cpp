@@ -13,15 +13,19 @@ constexpr std::size_t filter_probes = 7;
 // block numbers are 32 bits in lookups; 3.6 * 10^11 chunks in one run are far away
 constexpr std::uint64_t max_run_entries = (std::uint64_t(1) << 32) * run_block_entries;
 constexpr std::uint64_t max_filter_blocks = (std::uint64_t(1) << 32) - 1;
-// odd numbers without pattern: fractional digits of the square roots of 2, 3, 5, 7
-constexpr std::array<std::uint64_t, 4> lane_multipliers{0x6a09e667f3bcc909, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1};
+// Numbers without pattern: the fractional bits of the square roots of the first primes; odd ones multiply.
+constexpr std::size_t lanes = 8;
+constexpr std::array<std::uint64_t, lanes> lane_starts{0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1,
+	0x510e527fade682d1, 0x9b05688c2b3e6c1f, 0x1f83d9abfb41bd6b, 0x5be0cd19137e2179};
+constexpr std::uint64_t lane_multiplier = lane_starts[1];
+constexpr std::uint64_t word_multiplier = lane_starts[3];
 
 std::uint64_t mix(std::uint64_t v)
 {
 	v ^= v >> 32;
-	v *= lane_multipliers[0];
+	v *= lane_multiplier;
 	v ^= v >> 29;
-	v *= lane_multipliers[1];
+	v *= word_multiplier;
 	return v ^ v >> 32;
 }
 
@@ -58,30 +62,29 @@ bool sorts_before(packed_entry const& a, packed_entry const& b)
 	return a.ordinal() < b.ordinal();
 }
 
-// Each step is a bijection of its lane for a given word: one wrong word never goes unseen. Four lanes keep the multiplier busy.
+// Each step is a bijection of its lane for a given word and the other way round: one wrong word never goes unseen. Words are mixed before
+// they meet their lane, or a flip of a top bit could be undone by one other flip. Eight lanes hide the multipliers' latency.
 std::uint64_t checksum64(bytes_view data, std::uint64_t seed)
 {
-	std::array<std::uint64_t, 4> lanes;
-	for (std::size_t i = 0; i < 4; ++i) lanes[i] = seed + lane_multipliers[i];
-	auto const step = [&lanes](std::size_t i, std::uint64_t word) {
-		lanes[i] = std::rotl((lanes[i] ^ word) * lane_multipliers[i], 31);
+	constexpr std::size_t stride = lanes * 8;
+	std::array<std::uint64_t, lanes> lane;
+	for (std::size_t i = 0; i < lanes; ++i) lane[i] = seed + lane_starts[i];
+	auto const step_all = [&lane](std::uint8_t const* p) {
+		for (std::size_t i = 0; i < lanes; ++i)
+		{
+			auto const word = word_at(p + 8 * i);
+			lane[i] = std::rotl((lane[i] ^ (word ^ word >> 32) * word_multiplier) * lane_multiplier, 31);
+		}
 	};
-	std::size_t const length = data.size();
-	auto const* p = data.data();
-	auto left = length;
-	for (; left >= 32; left -= 32, p += 32)
-		for (std::size_t i = 0; i < 4; ++i) step(i, word_at(p + 8 * i));
-	for (std::size_t i = 0; left > 0; ++i)
+	std::uint64_t sum = mix(seed ^ data.size());
+	for (; data.size() >= stride; data = data.subspan(stride)) step_all(data.data());
+	if (!data.empty())
 	{
-		std::array<std::uint8_t, 8> word{};
-		auto const part = std::min<std::size_t>(left, 8);
-		std::memcpy(word.data(), p, part);
-		step(i, word_at(word.data()));
-		left -= part;
-		p += part;
+		std::array<std::uint8_t, stride> last{};
+		std::memcpy(last.data(), data.data(), data.size());
+		step_all(last.data());
 	}
-	std::uint64_t sum = mix(seed ^ length);
-	for (auto const lane : lanes) sum = mix(sum ^ lane);
+	for (auto const one : lane) sum = mix(sum ^ one);
 	return sum;
 }
 

@@ -1,10 +1,12 @@
 #include "xet/chunk_run_writer.hpp"
 
+#include <algorithm>
+
 namespace xet {
 
 namespace {
 
-constexpr std::size_t buffer_blocks = 256;  // 1 MiB a write: the disk is busy, the memory small
+constexpr std::size_t max_buffer_blocks = 256;  // 1 MiB a write: the disk is busy, the memory small
 
 // Runs up to this go through the page cache, where the next lookups find them (20 million chunks). Larger ones would push out more
 // useful pages and stall the machine's other writes at their sync.
@@ -13,7 +15,7 @@ constexpr std::uint64_t max_cached_run_bytes = std::uint64_t(1) << 30;
 } // namespace
 
 run_writer::run_writer(file_layer& files, std::filesystem::path path, plan const& what)
-	: m_files(&files), m_path(std::move(path)), m_temporary(m_path), m_buffer(buffer_blocks), m_filter(run_filter::blocks_for(what.max_entries))
+	: m_files(&files), m_path(std::move(path)), m_temporary(m_path), m_buffer(std::min<std::size_t>(max_buffer_blocks, what.max_entries / run_block_entries + 1)), m_filter(run_filter::blocks_for(what.max_entries))
 {
 	m_temporary += ".tmp";
 	m_header.id = what.id;

@@ -115,6 +115,16 @@ result<std::vector<bool>> chunk_store::contains(hash_kind kind, std::span<hash32
 	return out;
 }
 
+bool chunk_store::may_read(hash_kind kind, hash32 const& hash)
+{
+	if (contains(kind, hash)) return true;
+	{
+		std::shared_lock const lock(m_sources_mutex);
+		if (std::any_of(m_sources.begin(), m_sources.end(), [&](auto const& s) { return s->may_have(kind, hash); })) return true;
+	}
+	return bool(m_files.open(loose_path(hash), open_mode::read));
+}
+
 result<std::uint32_t> chunk_store::size_of(hash_kind kind, hash32 const& hash)
 {
 	auto const places = locate(hash);

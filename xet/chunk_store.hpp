@@ -66,6 +66,8 @@ public:
 	bool contains(hash_kind kind, hash32 const& hash);
 	// which of them the xorbs have
 	result<std::vector<bool>> contains(hash_kind kind, std::span<hash32 const> hashes);
+	// Whether read() would find a copy to try: in a xorb, a source or a loose file. Cheap; nothing is verified.
+	bool may_read(hash_kind kind, hash32 const& hash);
 	// Verified. Errors: not_found; mismatch (every copy is damaged: the chunk is wanted now); io.
 	result<bytes> read(hash_kind kind, hash32 const& hash);
 	// Bytes of a chunk that lies in a xorb. Errors: not_found, io.

@@ -87,7 +87,7 @@ struct chunk_table_figures
 	std::uint64_t memory_entries = 0;  // of these, not yet in a run
 	std::uint64_t runs = 0;
 	std::uint64_t disk_bytes = 0;
-	std::uint64_t filter_bytes = 0;  // resident: filters and fences of all runs
+	std::uint64_t filter_bytes = 0;   // resident: filters and fences of all runs
 	std::uint64_t written_bytes = 0;  // to disk since open, by flushes and merges
 };
 
@@ -128,7 +128,7 @@ public:
 	virtual bool wants_flush() const = 0;
 	virtual result<> flush() = 0;
 
-	// One merge of some runs: call while wants_merge(). May take minutes (about 10 s for 100 million chunks); a merge that is asked to
+	// One merge of some runs: call while wants_merge(). May take minutes (about 25 s for 100 million chunks); a merge that is asked to
 	// stop leaves all as it was: cancelled. Other errors: io, no_space, mismatch (damaged).
 	virtual bool wants_merge() const = 0;
 	virtual result<> merge(std::stop_token stop = {}) = 0;

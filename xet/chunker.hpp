@@ -80,16 +80,16 @@ struct chunk_file_options
 {
 	// called from time to time with the bytes done since the last call; may come from the calling thread only
 	std::function<void(std::uint64_t)> progress;
-	// Chunks that are hashed, in order, and their bytes, which are valid during the call only; from the calling thread. A run of
-	// one repeated chunk (a hole) may be told once. False ends it with errc::cancelled.
+	// Chunks that are hashed, in order, and their bytes, which are valid during the call only; from the calling thread, which then does
+	// all the work. A run of one repeated chunk (a hole) may be told once. False ends it with errc::cancelled.
 	std::function<bool(std::span<chunk_ref const>, bytes_view)> chunks = {};
 	// when set and true, chunk_file ends with errc::cancelled
 	std::atomic<bool> const* stop = nullptr;
 };
 
 // Reads fd from offset 0 to its end and returns its chunks. Memory is bounded (a few MiB) whatever the file's size. A
-// file larger than 1 MiB is hashed on a second thread while the next part is read. A file that shrinks or grows
-// meanwhile gives the chunks of what was read. The descriptor's own offset is used for finding holes in sparse files
+// file larger than 1 MiB is read by up to four threads in different places. A file that shrinks or grows meanwhile gives
+// the chunks of what was read. The descriptor's own offset is used for finding holes in sparse files
 // only, and put back.
 // Errors: io (with the system's text), cancelled, unsupported (this build lacks the profile's hash).
 result<chunk_list> chunk_file(int fd, profile const& p, chunk_file_options const& options = {});

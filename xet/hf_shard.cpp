@@ -364,6 +364,7 @@ public:
 	result<> verify(hf_shard_file const& f) const
 	{
 		auto const wrong = [&](auto const&... why) { return fail(errc::mismatch, "file ", to_string(hash_kind::hf, f.hash), ": ", why...); };
+		if (f.segments.empty() && !is_empty_file(f.hash)) return wrong("it has no segments, but the hash is not that of an empty file");
 		chunk_list chunks;
 		bool complete = !m_keyed && !f.segments.empty();
 		for (std::size_t i = 0; i < f.segments.size(); ++i)
@@ -390,6 +391,9 @@ public:
 	}
 
 private:
+	// Zero, and what some writers make of it.
+	static bool is_empty_file(hash32 const& h) { return h.is_zero() || h == keyed_blake3(hash32{}.view(), hash32{}.view()); }
+
 	bool m_keyed;
 	std::unordered_map<hash32, hf_shard_xorb const*> m_xorbs;
 };

@@ -30,16 +30,38 @@ struct context_free
 	void operator()(LZ4F_dctx* c) const { LZ4F_freeDecompressionContext(c); }
 };
 
-// Ready for a new frame. One a thread: making one costs more than a chunk.
-LZ4F_dctx* fresh_context()
+using context = std::unique_ptr<LZ4F_dctx, context_free>;
+
+context make_context()
 {
-	thread_local std::unique_ptr<LZ4F_dctx, context_free> const context = [] {
-		LZ4F_dctx* c = nullptr;
-		if (LZ4F_isError(LZ4F_createDecompressionContext(&c, LZ4F_VERSION))) throw std::bad_alloc();
-		return std::unique_ptr<LZ4F_dctx, context_free>(c);
-	}();
-	LZ4F_resetDecompressionContext(context.get());
-	return context.get();
+	LZ4F_dctx* c = nullptr;
+	if (LZ4F_isError(LZ4F_createDecompressionContext(&c, LZ4F_VERSION))) throw std::bad_alloc();
+	return context(c);
+}
+
+result<> decompress(LZ4F_dctx* state, bytes_view frame, std::span<std::uint8_t> into)
+{
+	LZ4F_decompressOptions_t options{};
+	options.stableDst = 1;  // what was written stays there, so liblz4 keeps no copy of it
+	std::size_t read = 0, written = 0;
+	for (;;)
+	{
+		std::size_t in = frame.size() - read, out = into.size() - written;
+		auto const left = LZ4F_decompress(state, into.data() + written, &out, frame.data() + read, &in, &options);
+		if (LZ4F_isError(left)) return fail(errc::invalid, "broken LZ4 frame near its offset ", read, ": ", LZ4F_getErrorName(left));
+		read += in;
+		written += out;
+		if (left == 0) break;
+		if (in != 0 || out != 0) continue;
+		if (read < frame.size() || written == into.size())
+			return fail(errc::invalid, "the LZ4 frame holds more than the ", into.size(), " bytes it is said to hold, or has no end");
+		return fail(errc::invalid, "the LZ4 frame is cut off after ", read, " bytes");
+	}
+	if (written != into.size())
+		return fail(errc::invalid, "the LZ4 frame holds ", written, " bytes, and is said to hold ", into.size());
+	if (read != frame.size())
+		return fail(errc::invalid, "the LZ4 frame ends after ", read, " of its ", frame.size(), " bytes");
+	return {};
 }
 
 // How many different byte values stand in 16 groups of 8 spread over data: about 101 of the 128 in random data, 35 in
@@ -137,28 +159,13 @@ bytes lz4_compress(bytes_view data)
 result<> lz4_decompress(bytes_view frame, std::span<std::uint8_t> into)
 {
 	if (!lz4_can_hold(frame.size(), into.size())) return too_small(frame, into.size());
-	LZ4F_dctx* const context = fresh_context();
-	LZ4F_decompressOptions_t options{};
-	options.stableDst = 1;  // what was written stays there, so liblz4 keeps no copy of it
-	std::size_t read = 0, written = 0;
-	for (;;)
-	{
-		std::size_t in = frame.size() - read, out = into.size() - written;
-		auto const left = LZ4F_decompress(context, into.data() + written, &out, frame.data() + read, &in, &options);
-		if (LZ4F_isError(left)) return fail(errc::invalid, "broken LZ4 frame near its offset ", read, ": ", LZ4F_getErrorName(left));
-		read += in;
-		written += out;
-		if (left == 0) break;
-		if (in != 0 || out != 0) continue;
-		if (read < frame.size() || written == into.size())
-			return fail(errc::invalid, "the LZ4 frame holds more than the ", into.size(), " bytes it is said to hold, or has no end");
-		return fail(errc::invalid, "the LZ4 frame is cut off after ", read, " bytes");
-	}
-	if (written != into.size())
-		return fail(errc::invalid, "the LZ4 frame holds ", written, " bytes, and is said to hold ", into.size());
-	if (read != frame.size())
-		return fail(errc::invalid, "the LZ4 frame ends after ", read, " of its ", frame.size(), " bytes");
-	return {};
+	// one a thread: making one costs more than a chunk
+	thread_local context state;
+	if (!state) state = make_context();
+	auto done = decompress(state.get(), frame, into);
+	// liblz4 (1.9.4) does not forget an unfinished frame's size when it is reset
+	if (!done) state.reset();
+	return done;
 }
 
 result<bytes> lz4_decompress(bytes_view frame, std::size_t exact_size)

@@ -20,7 +20,7 @@ std::size_t lz4_compress(bytes_view data, std::span<std::uint8_t> into);
 bytes lz4_compress(bytes_view data);
 
 // Takes any writer's frame. It must fill into exactly, and nothing may follow it. What the frame itself says about sizes
-// allocates nothing but liblz4's work space: two blocks, at most 8.2 MiB, kept by the thread.
+// allocates nothing but liblz4's work space: two blocks, at most 8.2 MiB, kept by the thread for the next frame.
 // Errors: invalid (no frame, broken, too short, too long; the message has the offset in the frame).
 result<> lz4_decompress(bytes_view frame, std::span<std::uint8_t> into);
 result<bytes> lz4_decompress(bytes_view frame, std::size_t exact_size);

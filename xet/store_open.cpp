@@ -52,7 +52,7 @@ result<> chunk_store::start(std::string& note)
 	for (wreck const& w : std::exchange(m_wrecks, {}))
 		if (auto const done = salvage(w, note); !done) return done;
 	// names made by this start are as durable as what was acknowledged
-	for (auto const& dir : {m_dir, m_dir / "xorbs"})
+	for (auto const& dir : {m_dir.parent_path(), m_dir, m_dir / "xorbs"})
 		if (auto const synced = m_files.sync_dir(dir); !synced) return synced;
 	return {};
 }

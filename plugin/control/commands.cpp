@@ -1,10 +1,14 @@
 #include "plugin/control/commands.hpp"
 
+#include "plugin/control/store_commands.hpp"
 #include "plugin/node.hpp"
 #include "plugin/swarm.hpp"
 #include "tonic/path_rules.hpp"
 
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
 #include <thread>
 
 namespace ut_xet {
@@ -17,6 +21,13 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto progress_interval = 100ms;
+
+// How long to wait before looking again at something that has taken so long already: what is quickly done is quickly seen,
+// and who waits for minutes does not keep a core busy.
+std::chrono::milliseconds next_look(std::chrono::steady_clock::duration waited)
+{
+	return std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(waited / 50), 1ms, 20ms);
+}
 
 std::string dump(json const& j)
 {
@@ -39,20 +50,6 @@ char const* code_name(errc c)
 		case errc::cancelled: return "cancelled";
 	}
 	return "invalid";
-}
-
-// Names are bytes, JSON is text: those that are not UTF-8 are told as they are printed.
-std::string text_of(std::string const& name)
-{
-	return tonic::is_utf8(name) ? name : tonic::printable(name);
-}
-
-// The other way: KEY_hex has the bytes of what would not be text.
-std::string bytes_of(json const& q, std::string const& key)
-{
-	if (!q.contains(key + "_hex")) return q.at(key).get<std::string>();
-	auto const raw = xet::from_hex(q.at(key + "_hex").get<std::string>());
-	return raw ? std::string(xet::as_text(*raw)) : std::string();
 }
 
 json refused_json(folder_status const& s)
@@ -97,7 +94,9 @@ xet::result<json> do_share(node& n, json const& q, sender const& send)
 	r.trackers = q.value("trackers", std::vector<std::string>());
 	auto const f = n.share(r);
 	if (!f) return tl::unexpected(f.error());
-	for (;;)
+	using clock = std::chrono::steady_clock;
+	auto const since = clock::now();
+	for (auto told = since - progress_interval;; std::this_thread::sleep_for(next_look(clock::now() - since)))
 	{
 		auto const s = (*f)->status();
 		if (!s.version.empty() && s.state == "in-sync") return shared_json(n, **f);
@@ -107,8 +106,9 @@ xet::result<json> do_share(node& n, json const& q, sender const& send)
 			if (s.version.empty()) (void)n.leave(s.folder);
 			return fail(errc::io, problem);
 		}
+		if (clock::now() - told < progress_interval) continue;
+		told = clock::now();
 		if (!send({{"event", "progress"}, {"state", s.state}, {"progress", s.progress}})) return fail(errc::cancelled, "gone");
-		std::this_thread::sleep_for(progress_interval);
 	}
 }
 
@@ -148,13 +148,20 @@ xet::result<json> do_status(node& n, json const& q, sender const&)
 xet::result<json> do_stats(node& n, json const&, sender const&)
 {
 	auto const& c = n.count();
-	return json{
+	json out{
 		{"chunk_bytes_in", c.chunk_bytes_in.load()}, {"chunk_bytes_out", c.chunk_bytes_out.load()},
 		{"chunk_bytes_local", c.chunk_bytes_local.load()}, {"chunks_in", c.chunks_in.load()}, {"chunks_out", c.chunks_out.load()},
 		{"verify_failures", c.verify_failures.load()}, {"peers", c.peers.load()}, {"chunks_duplicate", c.chunks_duplicate.load()},
 		{"metadata_bytes_in", c.metadata_bytes_in.load()}, {"metadata_bytes_out", c.metadata_bytes_out.load()},
 		{"wire_bytes_in", c.wire_bytes_in.load()}, {"wire_bytes_out", c.wire_bytes_out.load()}, {"violations", c.violations.load()},
 	};
+	if (auto const store = n.store())
+	{
+		auto const figures = store_figures(*store);
+		if (!figures) return tl::unexpected(figures.error());
+		out.update(*figures);
+	}
+	return out;
 }
 
 xet::result<json> do_leave(node& n, json const& q, sender const&)
@@ -184,8 +191,15 @@ xet::result<json> carry_out(node& n, std::string const& request, sender const& s
 	try
 	{
 		auto const q = json::parse(request);
-		auto const h = handlers.find(q.at("cmd").get<std::string>());
-		if (h == handlers.end()) return fail(errc::unsupported, "unknown command ", q.at("cmd").get<std::string>());
+		std::string const cmd = q.at("cmd");
+		if (is_store_command(cmd))
+		{
+			auto const store = n.store();
+			if (!store) return fail(errc::io, "this node's store cannot be used; its log says why");
+			return answer_store(*store, q, send);
+		}
+		auto const h = handlers.find(cmd);
+		if (h == handlers.end()) return fail(errc::unsupported, "unknown command ", cmd);
 		return h->second(n, q, send);
 	}
 	catch (json::exception const& e)

@@ -1,7 +1,9 @@
 #include "tools/common/client.hpp"
 
+#include "plugin/control/store_commands.hpp"
 #include "plugin/control/unix_socket.hpp"
 #include "tonic/path_rules.hpp"
+#include "tools/common/terminal.hpp"
 #include "xet/bytes.hpp"
 
 #include <nlohmann/json.hpp>
@@ -27,17 +29,57 @@ errc code_of(std::string const& name)
 // Paths are bytes, JSON is text: what is not UTF-8 goes in hexadecimal, as KEY_hex.
 json as_text(json const& request)
 {
-	json out;
+	if (request.is_array())
+	{
+		auto out = json::array();
+		for (json const& value : request) out.push_back(as_text(value));
+		return out;
+	}
+	if (!request.is_object()) return request;
+	json out = json::object();
 	for (auto const& [key, value] : request.items())
 	{
 		auto const* text = value.get_ptr<std::string const*>();
-		if (text == nullptr || tonic::is_utf8(*text)) out[key] = value;
+		if (text == nullptr) out[key] = as_text(value);
+		else if (tonic::is_utf8(*text)) out[key] = value;
 		else out[key + "_hex"] = xet::to_hex(xet::as_bytes(*text));
 	}
 	return out;
 }
 
 } // namespace
+
+bool node_runs(std::filesystem::path const& data_dir)
+{
+	auto const fd = ut_xet::connect_unix(std::filesystem::absolute(data_dir) / "control.sock");
+	return fd || fd.error().code != errc::not_found;
+}
+
+xet::result<json> ask_store(std::filesystem::path const& data_dir, json const& request, std::function<void(json const&)> const& on_event)
+{
+	if (node_runs(data_dir)) return ask_node(data_dir, request, on_event);
+	std::error_code ec;
+	auto const dir = std::filesystem::absolute(data_dir);
+	auto const how = ut_xet::load_config({}, dir);
+	if (!how) return tl::unexpected(how.error());
+	// whoever only asks makes nothing
+	bool const adds = request.at("cmd") == "store_add" || request.at("cmd") == "store_import";
+	if (!adds && !std::filesystem::exists(ut_xet::store_dir(dir, *how), ec) && !std::filesystem::exists(dir / "folders", ec))
+		return fail(errc::not_found, "there is no store and no node in the data directory ", data_dir.string());
+	std::filesystem::create_directories(dir, ec);
+	if (ec) return fail(errc::io, "cannot make the data directory ", data_dir.string(), ": ", ec.message());
+	std::string note;
+	auto const store = ut_xet::node_store::open(dir, *how, note);
+	if (!note.empty()) complain("xet", note);
+	if (!store) return tl::unexpected(store.error());
+	(*store)->read_folders();
+	auto const listen = [&](json const& event) {
+		if (on_event) on_event(event);
+		return true;
+	};
+	if (request.at("cmd") == "stats") return ut_xet::store_figures(**store);
+	return ut_xet::answer_store(**store, request, listen);
+}
 
 xet::result<json> ask_node(std::filesystem::path const& data_dir, json const& request, std::function<void(json const&)> const& on_event)
 {

@@ -14,4 +14,11 @@ namespace tools {
 xet::result<nlohmann::ordered_json> ask_node(std::filesystem::path const& data_dir, nlohmann::ordered_json const& request
 	, std::function<void(nlohmann::ordered_json const&)> const& on_event = {});
 
+// Whether somebody listens at the control socket.
+bool node_runs(std::filesystem::path const& data_dir);
+
+// The same for what concerns the store and old versions, and stats: without a node the data directory itself is opened.
+xet::result<nlohmann::ordered_json> ask_store(std::filesystem::path const& data_dir, nlohmann::ordered_json const& request
+	, std::function<void(nlohmann::ordered_json const&)> const& on_event = {});
+
 } // namespace tools

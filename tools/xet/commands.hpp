@@ -17,6 +17,10 @@ struct shell
 };
 
 void add_node_commands(CLI::App& app, shell& s);  // share, join, leave, status, stats, rescan: ask a running node
+void add_store_commands(CLI::App& app, shell& s); // store, cleanup, versions, restore: a running node or its data directory
 void add_file_commands(CLI::App& app, shell& s);  // chunk, verify: need no node
+void add_container_commands(CLI::App& app, shell& s);  // xorb, shard, merkle: need no node
+void add_xorb_commands(CLI::App& app, shell& s);
+void add_shard_commands(CLI::App& app, shell& s);
 
 } // namespace tools

@@ -22,7 +22,9 @@ int main(int argc, char** argv)
 	app.require_subcommand(1);
 	app.fallthrough();
 	tools::add_node_commands(app, s);
+	tools::add_store_commands(app, s);
 	tools::add_file_commands(app, s);
+	tools::add_container_commands(app, s);
 	try
 	{
 		app.parse(argc, argv);

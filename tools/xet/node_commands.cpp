@@ -209,7 +209,7 @@ int status(shell const& s, status_arguments const& a)
 
 int stats(shell const& s, bool as_json)
 {
-	auto const r = ask_node(s.data, {{"cmd", "stats"}});
+	auto const r = ask_store(s.data, {{"cmd", "stats"}});
 	if (!r) return complain_of(r.error());
 	if (as_json) std::cout << line_of(*r) << std::endl;
 	else
@@ -261,7 +261,7 @@ void add_node_commands(CLI::App& app, shell& s)
 		c->callback([&s, a] { s.chosen = [&s, a] { return status(s, *a); }; });
 	}
 	{
-		auto* c = app.add_subcommand("stats", "what the node sent, received and reused since its start");
+		auto* c = app.add_subcommand("stats", "what the node sent, received and reused since its start, and what its store holds");
 		auto as_json = std::make_shared<bool>(false);
 		c->add_flag("--json", *as_json, "one JSON object");
 		c->callback([&s, as_json] { s.chosen = [&s, as_json] { return stats(s, *as_json); }; });

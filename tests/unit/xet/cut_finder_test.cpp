@@ -12,9 +12,9 @@ namespace {
 
 // Feeds data in parts of random sizes, carrying the unfinished chunk over as a reader of a file does.
 std::vector<std::uint32_t> lengths_by_parts(bytes_view data, chunking const& c, std::size_t smallest, std::size_t largest,
-											random_source& random)
+											random_source& random, gear::roller const& how)
 {
-	cut_finder finder(c);
+	cut_finder finder(c, how);
 	std::vector<std::uint32_t> lengths;
 	std::size_t start = 0, read = 0;
 	while (read < data.size())
@@ -37,8 +37,16 @@ void expect_the_rule(bytes_view data, chunking const& c, random_source& random)
 {
 	auto const expected = naive_lengths(data, c);
 	EXPECT_EQ(chunk_lengths(data, c), expected);
-	EXPECT_EQ(lengths_by_parts(data, c, 1, 20'000, random), expected);
-	EXPECT_EQ(lengths_by_parts(data, c, 100'000, 1'000'000, random), expected);
+	for (auto const* how : {&gear::portable_roller(), gear::wide_roller()})
+	{
+		if (how == nullptr) continue;
+		auto greedy = *how;
+		greedy.min_bytes = 0;  // even where it does not pay
+		SCOPED_TRACE(greedy.lanes);
+		EXPECT_EQ(lengths_by_parts(data, c, 1, 20'000, random, greedy), expected);
+		EXPECT_EQ(lengths_by_parts(data, c, 100'000, 1'000'000, random, greedy), expected);
+		EXPECT_EQ(lengths_by_parts(data, c, 1'000'000, 3'000'000, random, *how), expected);
+	}
 }
 
 // 64 bytes after which the hash triggers for any target up to 64 KiB, wherever they stand.

@@ -1,0 +1,82 @@
+// folder: what is kept of earlier versions. A follower puts what a new version replaces or deletes into the node's store
+// before it touches the files; a publisher, whose files are overwritten by others, copies those that are small as soon as
+// they are published. What cannot be kept is told, and holds nothing up.
+
+#include "plugin/folder.hpp"
+
+#include "plugin/node_store.hpp"
+#include "tonic/path_rules.hpp"
+#include "xet/store_writer.hpp"
+
+namespace ut_xet {
+
+tonic::history folder::kept_versions() const { return tonic::history(m_state_dir / "versions", m_id); }
+
+// The current version, complete on this disk, is about to be replaced.
+void folder::remember_version()
+{
+	auto const v = current();
+	if (!v || !m_shared->store || m_shared->store->policy().versions == 0) return;
+	auto const kept = kept_versions().remember(v->manifest->seq, tonic_path());
+	if (!kept) m_shared->log.warning("folder ", m_id, ": version ", v->manifest->seq, " is not kept: ", kept.error().message);
+}
+
+// Files of before that after has no more, or has changed.
+void folder::keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks)
+{
+	if (chunks.empty() || !m_shared->store) return;
+	xet::store_writer writer(m_shared->store->chunks(), m.how.kind);
+	std::uint64_t lost = 0;
+	xet::result<> done;
+	for (xet::chunk_ref const& c : chunks)
+	{
+		if (m_stop) return;
+		auto const here = writer.keep(c.hash);
+		if (!here) done = tl::unexpected(here.error());
+		else if (!*here)
+		{
+			auto const data = read_content(m.how.kind, c.hash);
+			if (!data) ++lost;  // it was overwritten before we came
+			else done = writer.put(c.hash, *data);
+		}
+		if (!done) break;
+	}
+	if (done) done = writer.commit(kept_versions().holder(), 0);
+	if (!done) m_shared->log.warning("folder ", m_id, ": what is replaced is not all kept: ", done.error().message);
+	else if (lost != 0) m_shared->log.info("folder ", m_id, ": ", lost, " chunks of the version before are not kept: they are not here any more");
+}
+
+// A follower, before anything of the new version is put in place.
+void folder::keep_replaced()
+{
+	if (!m_previous || m_previous == m_target || !m_shared->store || m_shared->store->policy().versions == 0) return;
+	if (m_kept_for_seq == target().seq) return;  // tried before; what was moved since cannot be read any more
+	m_kept_for_seq = target().seq;
+	keep_files(*m_previous, tonic::chunks_not_in(*m_previous, tonic::replaced_files(*m_previous, target()), target()));
+	expire_versions();
+}
+
+// A publisher, after a version is out: others overwrite these files as they like.
+void folder::keep_own(tonic::manifest const* before)
+{
+	auto const v = current();
+	auto const limit = m_shared->store ? std::uint64_t(m_shared->store->how().keep_own_bytes) : 0;
+	if (!v || limit == 0 || m_shared->store->policy().versions == 0) return;
+	tonic::manifest const nothing;
+	auto const& now = *v->manifest;
+	auto files = tonic::replaced_files(now, before ? *before : nothing);
+	std::erase_if(files, [&](auto const* f) { return f->size > limit; });
+	keep_files(now, tonic::chunks_not_in(now, files, nothing));
+	expire_versions();
+}
+
+void folder::expire_versions()
+{
+	auto const v = current();
+	if (!m_shared->store || !v) return;
+	if (!kept_versions().expire(m_shared->store->policy(), m_shared->store->chunks().now())) return;
+	auto const held = kept_versions().hold(m_shared->store->chunks(), v->manifest.get());
+	if (!held) m_shared->log.warning("folder ", m_id, ": ", held.error().message);
+}
+
+} // namespace ut_xet

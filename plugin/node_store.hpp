@@ -1,0 +1,55 @@
+#pragma once
+// A node's chunk store and what hangs on it, whether a node runs or a command looks at its data directory by itself.
+//
+// Thread rule: any thread.
+
+#include "plugin/config.hpp"
+#include "plugin/folder_record.hpp"
+#include "tonic/history.hpp"
+#include "xet/added_files.hpp"
+#include "xet/store_upkeep.hpp"
+
+namespace ut_xet {
+
+// Where the chunks of a node are: [disk] xet_chunk_store_path, or store/ in the data directory.
+std::filesystem::path store_dir(std::filesystem::path const& data_dir, config const& how);
+
+class node_store
+{
+public:
+	// note: what was found and mended. Errors: refused (in use by another process), io.
+	static xet::result<std::unique_ptr<node_store>> open(std::filesystem::path const& data_dir, config const& how, std::string& note);
+
+	xet::chunk_store& chunks() { return *m_chunks; }
+	xet::added_files& added() { return m_added; }
+	config const& how() const { return m_config; }
+	tonic::keep_policy policy() const { return {std::uint32_t(m_config.keep_versions), std::uint32_t(m_config.keep_days)}; }
+
+	struct place
+	{
+		folder_record record;
+		std::filesystem::path state_dir;
+
+		std::filesystem::path tonic() const { return state_dir / (record.carrier.name + ".tonic"); }
+		tonic::history kept() const { return tonic::history(state_dir / "versions", record.carrier.folder); }
+	};
+	// The folders of the data directory, as they stand on the disk.
+	std::vector<place> folders() const;
+
+	// What the folders' files hold is read from them too. A running node's folders do that themselves.
+	void read_folders();
+	// Folders whose chunks nobody holds since the index was lost.
+	xet::result<> restore_holders();
+
+private:
+	node_store(std::filesystem::path data_dir, config how, std::unique_ptr<xet::chunk_store> chunks)
+		: m_data_dir(std::move(data_dir)), m_config(std::move(how)), m_chunks(std::move(chunks)), m_added(*m_chunks)
+	{}
+
+	std::filesystem::path m_data_dir;
+	config m_config;
+	std::unique_ptr<xet::chunk_store> m_chunks;
+	xet::added_files m_added;
+};
+
+} // namespace ut_xet
