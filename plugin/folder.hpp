@@ -151,7 +151,7 @@ private:
 	// strand, what is kept (folder_history.cpp)
 	tonic::history kept_versions() const;
 	void remember_version();
-	void keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks);
+	void keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks, std::uint64_t logical_bytes);
 	void keep_replaced();
 	void keep_own(tonic::manifest const* before);
 	void expire_versions();

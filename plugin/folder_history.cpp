@@ -21,8 +21,8 @@ void folder::remember_version()
 	if (!kept) m_shared->log.warning("folder ", m_id, ": version ", v->manifest->seq, " is not kept: ", kept.error().message);
 }
 
-// Files of before that after has no more, or has changed.
-void folder::keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks)
+// logical_bytes: of the version that is kept by that.
+void folder::keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks, std::uint64_t logical_bytes)
 {
 	if (chunks.empty() || !m_shared->store) return;
 	xet::store_writer writer(m_shared->store->chunks(), m.how.kind);
@@ -41,7 +41,7 @@ void folder::keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> co
 		}
 		if (!done) break;
 	}
-	if (done) done = writer.commit(kept_versions().holder(), 0);
+	if (done) done = writer.commit(kept_versions().holder(), logical_bytes);
 	if (!done) m_shared->log.warning("folder ", m_id, ": what is replaced is not all kept: ", done.error().message);
 	else if (lost != 0) m_shared->log.info("folder ", m_id, ": ", lost, " chunks of the version before are not kept: they are not here any more");
 }
@@ -52,7 +52,7 @@ void folder::keep_replaced()
 	if (!m_previous || m_previous == m_target || !m_shared->store || m_shared->store->policy().versions == 0) return;
 	if (m_kept_for_seq == target().seq) return;  // tried before; what was moved since cannot be read any more
 	m_kept_for_seq = target().seq;
-	keep_files(*m_previous, tonic::chunks_not_in(*m_previous, tonic::replaced_files(*m_previous, target()), target()));
+	keep_files(*m_previous, tonic::chunks_not_in(*m_previous, tonic::replaced_files(*m_previous, target()), target()), m_previous->total_bytes());
 	expire_versions();
 }
 
@@ -66,7 +66,7 @@ void folder::keep_own(tonic::manifest const* before)
 	auto const& now = *v->manifest;
 	auto files = tonic::replaced_files(now, before ? *before : nothing);
 	std::erase_if(files, [&](auto const* f) { return f->size > limit; });
-	keep_files(now, tonic::chunks_not_in(now, files, nothing));
+	keep_files(now, tonic::chunks_not_in(now, files, nothing), before ? before->total_bytes() : 0);
 	expire_versions();
 }
 

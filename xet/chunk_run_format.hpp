@@ -47,7 +47,8 @@ inline int compare_hash(packed_entry const& a, std::uint8_t const* hash) { retur
 // The order of a run: hash, then the newest container first.
 bool sorts_before(packed_entry const& a, packed_entry const& b);
 
-// Finds damage, not malice: 64 bits, 15 GB/s without any special instruction: a fourth of what reading a block costs. seed: which bytes these are, so that a block in the wrong place is damage too.
+// Finds damage, not malice: 64 bits, 15 GB/s without any special instruction: a fourth of what reading a block
+// costs. seed: which bytes these are, so that a block in the wrong place is damage too.
 std::uint64_t checksum64(bytes_view data, std::uint64_t seed);
 
 struct run_header

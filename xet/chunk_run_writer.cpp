@@ -15,7 +15,9 @@ constexpr std::uint64_t max_cached_run_bytes = std::uint64_t(1) << 30;
 } // namespace
 
 run_writer::run_writer(file_layer& files, std::filesystem::path path, plan const& what)
-	: m_files(&files), m_path(std::move(path)), m_temporary(m_path), m_buffer(std::min<std::size_t>(max_buffer_blocks, what.max_entries / run_block_entries + 1)), m_filter(run_filter::blocks_for(what.max_entries))
+	: m_files(&files), m_path(std::move(path)), m_temporary(m_path),
+	  m_buffer(std::min<std::size_t>(max_buffer_blocks, what.max_entries / run_block_entries + 1)),
+	  m_filter(run_filter::blocks_for(what.max_entries))
 {
 	m_temporary += ".tmp";
 	m_header.id = what.id;

@@ -211,7 +211,7 @@ std::optional<bytes> chunk_store::read_outside(hash_kind kind, hash32 const& has
 result<bytes> chunk_store::read_elsewhere(hash_kind kind, hash32 const& hash, std::uint32_t left_out)
 {
 	auto const places = locate(hash);
-	std::string problem;
+	std::optional<error> problem;
 	if (places)
 	{
 		for (chunk_location const& where : *places)
@@ -224,13 +224,14 @@ result<bytes> chunk_store::read_elsewhere(hash_kind kind, hash32 const& hash, st
 				c->last_used = now();
 				return data;
 			}
-			c->suspect = true;
-			problem = data.error().message;
+			// what cannot be read at the moment need not be damaged
+			if (data.error().code == errc::mismatch) c->suspect = true;
+			if (!problem || problem->code == errc::mismatch) problem = data.error();
 		}
 	}
 	if (auto data = read_outside(kind, hash)) return std::move(*data);
 	if (!places) return tl::unexpected(places.error());
-	if (!problem.empty()) return fail(errc::mismatch, problem);
+	if (problem) return tl::unexpected(*problem);
 	return fail(errc::not_found, "the store has no chunk ", to_string(kind, hash));
 }
 
@@ -374,15 +375,9 @@ result<chunk_store::container_ptr> chunk_store::register_xorb(xorb_row row, std:
 		}
 		{
 			std::lock_guard const lock(m_index_mutex);
-			auto const id = m_index->add_xorb(row, chunks);
+			auto const id = m_index->add_xorb(row, chunks, old ? std::optional(old->row.id) : std::nullopt);
 			if (!id) return tl::unexpected(id.error());
 			row.id = *id;
-			if (old)
-			{
-				std::vector<std::optional<store_index::place>> same_places;
-				for (std::uint32_t i = 0; i < chunks.size(); ++i) same_places.push_back(store_index::place{row.id, i});
-				if (auto const moved = m_index->replace(old->row.id, same_places); !moved) return tl::unexpected(moved.error());
-			}
 		}
 		if (old)
 		{

@@ -278,7 +278,7 @@ result<std::vector<xorb_entry>> store_index::chunks_of(std::uint32_t id)
 	});
 }
 
-result<std::uint32_t> store_index::add_xorb(xorb_row const& row, std::span<xorb_entry const> chunks)
+result<std::uint32_t> store_index::add_xorb(xorb_row const& row, std::span<xorb_entry const> chunks, std::optional<std::uint32_t> instead_of)
 {
 	return attempt("write", [&] {
 		SQLite::Transaction transaction(*m_db);
@@ -300,9 +300,28 @@ result<std::uint32_t> store_index::add_xorb(xorb_row const& row, std::span<xorb_
 		put_list.bind(2, sum_of(list));
 		bind_blob(put_list, 3, list);
 		put_list.exec();
+		if (instead_of)
+		{
+			SQLite::Statement move(*m_db, "UPDATE ref SET xorb = ? WHERE xorb = ?");
+			move.bind(1, id);
+			move.bind(2, std::int64_t(*instead_of));
+			move.exec();
+			remove_row(*instead_of);
+		}
 		transaction.commit();
 		return std::uint32_t(id);
 	});
+}
+
+// Inside a transaction. What refers to it goes too.
+void store_index::remove_row(std::uint32_t xorb)
+{
+	for (char const* what : {"DELETE FROM ref WHERE xorb = ?", "DELETE FROM chunk_list WHERE xorb = ?", "DELETE FROM xorb WHERE id = ?"})
+	{
+		SQLite::Statement gone(*m_db, what);
+		gone.bind(1, std::int64_t(xorb));
+		gone.exec();
+	}
 }
 
 result<> store_index::condemn(std::vector<std::uint32_t> const& xorbs, std::int64_t now)
@@ -327,16 +346,7 @@ result<> store_index::remove(std::vector<std::uint32_t> const& xorbs, std::vecto
 {
 	return attempt("write", [&] {
 		SQLite::Transaction transaction(*m_db);
-		for (char const* table : {"DELETE FROM ref WHERE xorb = ?", "DELETE FROM chunk_list WHERE xorb = ?", "DELETE FROM xorb WHERE id = ?"})
-		{
-			SQLite::Statement gone(*m_db, table);
-			for (auto const id : xorbs)
-			{
-				gone.bind(1, std::int64_t(id));
-				gone.exec();
-				gone.reset();
-			}
-		}
+		for (auto const id : xorbs) remove_row(id);
 		SQLite::Statement put(*m_db, "INSERT OR IGNORE INTO wanted VALUES(?, ?, ?, ?)");
 		for (wanted_chunk const& w : wanted)
 		{
@@ -568,12 +578,7 @@ result<> store_index::replace(std::uint32_t old, std::vector<std::optional<place
 			}
 			for (auto const& [xorb, b] : moved) add_refs(holder, xorb, b);
 		}
-		for (char const* what : {"DELETE FROM ref WHERE xorb = ?", "DELETE FROM chunk_list WHERE xorb = ?", "DELETE FROM xorb WHERE id = ?"})
-		{
-			SQLite::Statement gone(*m_db, what);
-			gone.bind(1, std::int64_t(old));
-			gone.exec();
-		}
+		remove_row(old);
 		transaction.commit();
 	});
 }

@@ -79,8 +79,8 @@ public:
 	// The chunks of a xorb in their order.
 	result<std::vector<xorb_entry>> chunks_of(std::uint32_t id);
 
-	// The new xorb's id. holder's refs: all of its chunks, if a holder is given.
-	result<std::uint32_t> add_xorb(xorb_row const& row, std::span<xorb_entry const> chunks);
+	// The new xorb's id. instead_of: a xorb with the same chunks in the same order, which goes; its refs move.
+	result<std::uint32_t> add_xorb(xorb_row const& row, std::span<xorb_entry const> chunks, std::optional<std::uint32_t> instead_of = {});
 
 	struct holder_row
 	{
@@ -130,6 +130,7 @@ private:
 	void prepare();
 	std::int64_t holder_id(std::string const& name);
 	void add_refs(std::int64_t holder, std::uint32_t xorb, chunk_bits const& bits);
+	void remove_row(std::uint32_t xorb);
 
 	std::unique_ptr<SQLite::Database> m_db;
 	std::filesystem::path m_path;

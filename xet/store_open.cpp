@@ -64,7 +64,10 @@ result<> chunk_store::open_index(std::string& note)
 	auto const listed = m_files.list(m_dir);
 	if (!listed) return tl::unexpected(listed.error());
 	auto const old = std::find_if(listed->begin(), listed->end(), [](auto const& e) { return e.name == index_name; });
-	auto index = store_index::open(m_files, path, old != listed->end() && old->size <= max_checked_index_bytes);
+	bool const check = old != listed->end() && old->size <= max_checked_index_bytes;
+	auto index = store_index::open(m_files, path, check);
+	// SQLite tells of a read that failed as of a damaged page: what is damaged still is so the second time
+	if (!index && index.error().code == errc::mismatch) index = store_index::open(m_files, path, check);
 	if (!index && index.error().code == errc::mismatch)
 	{
 		say(note, cat(index.error().message, "; it was made again from the xorbs"));

@@ -149,6 +149,16 @@ result<std::vector<store_upkeep::group>> store_upkeep::plan_groups()
 	return out;
 }
 
+// From its place, or else from anywhere. The error is mismatch only if nothing is left to hope for.
+result<bytes> store_upkeep::read_any(chunk_store::container& c, std::uint32_t ordinal, xorb_entry const& e)
+{
+	auto own = m_store.read_at(c, {c.row.id, ordinal, e.offset, e.size}, e.hash);
+	if (own) return own;
+	auto other = m_store.read_elsewhere(c.row.kind, e.hash, c.row.id);
+	if (other || own.error().code != errc::mismatch) return other ? std::move(other) : std::move(own);
+	return other.error().code == errc::not_found ? std::move(own) : std::move(other);
+}
+
 result<> store_upkeep::pack_group(group const& g, packed& report)
 {
 	std::unique_lock const alone(m_store.m_removal_mutex);
@@ -181,10 +191,9 @@ result<> store_upkeep::pack_group(group const& g, packed& report)
 			auto [position, fresh] = in_builder.emplace(e.hash, std::uint32_t(builder.count()));
 			if (fresh)
 			{
-				auto data = m_store.read_at(*c, {c->row.id, i, e.offset, e.size}, e.hash);
-				if (!data) data = m_store.read_elsewhere(c->row.kind, e.hash, c->row.id);
+				auto data = read_any(*c, i, e);
 				if (!data || !builder.fits(data->size())) in_builder.erase(position);
-				if (!data && data.error().code == errc::io) return tl::unexpected(data.error());
+				if (!data && data.error().code != errc::mismatch) return tl::unexpected(data.error());
 				if (!data)
 				{
 					++report.lost_chunks;
@@ -274,7 +283,9 @@ result<> store_upkeep::scrub_one(chunk_store::container& c, scrubbed& report, st
 	for (std::uint32_t i = 0; i < chunks->size(); ++i)
 	{
 		xorb_entry const& e = (*chunks)[i];
-		auto const data = m_store.read_at(c, {c.row.id, i, e.offset, e.size}, e.hash);
+		chunk_location const where{c.row.id, i, e.offset, e.size};
+		auto data = m_store.read_at(c, where, e.hash);
+		if (!data) data = m_store.read_at(c, where, e.hash);  // a read may fail once
 		pace(e.stored);
 		++report.chunks;
 		report.bytes += e.size;
@@ -302,15 +313,20 @@ result<> store_upkeep::repair(chunk_store::container_ptr const& c, std::vector<x
 	if (c->pins != 0) return {};  // a writer counts on it: the next scrub mends it
 	xorb_builder builder(c->row.kind, std::max<std::size_t>(m_store.options().xorb_payload_bytes, std::size_t(c->row.bytes)));
 	std::vector<std::optional<std::uint32_t>> position(chunks.size());
+	std::uint64_t repaired = 0, lost = 0;
 	for (std::uint32_t i = 0; i < chunks.size(); ++i)
 	{
 		xorb_entry const& e = chunks[i];
-		auto data = bad[i] ? m_store.read_elsewhere(c->row.kind, e.hash, c->row.id) : m_store.read_at(*c, {c->row.id, i, e.offset, e.size}, e.hash);
-		if (bad[i]) ++(data ? report.repaired_chunks : report.lost_chunks);
+		auto const data = read_any(*c, i, e);
+		// nothing is given up that may be readable another time
+		if (!data && data.error().code != errc::mismatch) return {};
+		if (bad[i]) ++(data ? repaired : lost);
 		if (!data) continue;
 		position[i] = std::uint32_t(builder.count());
 		builder.add(e.hash, *data);
 	}
+	report.repaired_chunks += repaired;
+	report.lost_chunks += lost;
 	chunk_store::container_ptr made;
 	if (!builder.empty())
 	{

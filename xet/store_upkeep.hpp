@@ -74,6 +74,7 @@ private:
 	result<> pack_group(group const& g, packed& report);
 	result<> scrub_one(chunk_store::container& c, scrubbed& report, std::function<void(std::uint64_t)> const& pace);
 	result<> repair(chunk_store::container_ptr const& c, std::vector<xorb_entry> const& chunks, std::vector<bool> const& bad, scrubbed& report);
+	result<bytes> read_any(chunk_store::container& c, std::uint32_t ordinal, xorb_entry const& e);
 	result<std::vector<xorb_entry>> chunks_of(chunk_store::container const& c);
 	result<> check_xorb(chunk_store::container& c, bool content, std::vector<std::string>& problems);
 

@@ -18,7 +18,7 @@ xet::result<std::unique_ptr<xet::byte_source>> open_regular(std::string const& p
 {
 	std::error_code ec;
 	auto const status = std::filesystem::status(path, ec);
-	if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return fail(errc::refused, "not a regular file");
+	if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return fail(errc::refused, "cannot read ", tonic::printable(path), ": not a regular file");
 	auto file = xet::system_files().open(path, xet::open_mode::read);
 	if (!file) return tl::unexpected(file.error());
 	return std::unique_ptr<xet::byte_source>(std::move(*file));
@@ -56,10 +56,10 @@ xet::result<xet::hash_kind> detect_kind(xet::byte_source& file, std::vector<xet:
 xet::result<any_xorb> any_xorb::open(std::string const& path, container_format format, std::optional<xet::hash_kind> kind)
 {
 	any_xorb out;
+	auto file = open_regular(path);
+	if (!file) return tl::unexpected(file.error());
+	out.m_file = std::move(*file);
 	auto const done = [&]() -> xet::result<> {
-		auto file = open_regular(path);
-		if (!file) return tl::unexpected(file.error());
-		out.m_file = std::move(*file);
 		if (format == container_format::detect)
 		{
 			auto const found = detect(*out.m_file);

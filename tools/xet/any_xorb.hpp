@@ -23,7 +23,7 @@ public:
 	};
 
 	// Reads every chunk and checks it. A BEP xorb does not say which function names its chunks: with kind not given, the one
-	// that its first chunk agrees with is taken. Errors begin with the path.
+	// that its first chunk agrees with is taken. Errors name the file.
 	static xet::result<any_xorb> open(std::string const& path, container_format format = container_format::detect
 		, std::optional<xet::hash_kind> kind = {});
 

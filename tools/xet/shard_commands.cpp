@@ -5,27 +5,20 @@
 #include "tools/common/terminal.hpp"
 #include "tools/xet/output_file.hpp"
 #include "tools/xet/shard_maker.hpp"
+#include "tools/xet/shard_printer.hpp"
 #include "xet/posix.hpp"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <fcntl.h>
 #include <iostream>
-#include <map>
 #include <sys/stat.h>
 
 namespace tools {
 
-using json = nlohmann::ordered_json;
 using xet::errc;
 using xet::fail;
 
 namespace {
-
-std::map<std::string, container_format> const formats = {{"bep", container_format::bep}, {"hf", container_format::hf}};
-
-void print(json const& row) { std::cout << row.dump(-1, ' ', false, json::error_handler_t::replace) << '\n'; }
 
 int finish_output(int code) { return std::cout.flush() ? code : complain("xet", "cannot write to standard output"); }
 
@@ -46,9 +39,6 @@ struct key_option
 	}
 };
 
-std::string hex(xet::hash32 const& h) { return xet::to_hex(h.view()); }
-std::string hub(xet::hash32 const& h) { return xet::to_string(xet::hash_kind::hf, h); }
-
 // --- dump --------------------------------------------------------------------------------------------------------------
 
 struct dump_arguments
@@ -58,99 +48,17 @@ struct dump_arguments
 	bool as_json = false;
 };
 
-char const* name_of(xet::shard_seal s)
-{
-	switch (s)
-	{
-	case xet::shard_seal::none: return "none";
-	case xet::shard_seal::missing: return "missing";
-	case xet::shard_seal::unchecked: return "unchecked";
-	case xet::shard_seal::verified: return "verified";
-	}
-	return "";
-}
-
-void print_json(xet::sealed_shard const& s)
-{
-	for (auto const& f : s.content.files)
-	{
-		json xorbs = json::array();
-		for (auto const& x : f.xorbs) xorbs.push_back(hex(x));
-		print({{"path", f.path}, {"hash", hex(f.hash)}, {"size", f.size}, {"xorbs", xorbs}});
-	}
-	for (auto const& x : s.content.xorbs) print({{"xorb", hex(x)}});
-	for (auto const& c : s.content.chunks) print({{"chunk", hex(c)}});
-	print({{"format", "bep"}, {"files", s.content.files.size()}, {"xorbs", s.content.xorbs.size()}, {"chunks", s.content.chunks.size()}
-		, {"hmac", name_of(s.seal)}, {"verified", s.seal == xet::shard_seal::verified}});
-}
-
-void print_text(xet::sealed_shard const& s)
-{
-	for (auto const& f : s.content.files)
-	{
-		std::cout << "file  " << hex(f.hash) << ' ' << f.size << ' ' << tonic::printable(f.path) << '\n';
-		for (auto const& x : f.xorbs) std::cout << "  in  " << hex(x) << '\n';
-	}
-	for (auto const& x : s.content.xorbs) std::cout << "xorb  " << hex(x) << '\n';
-	for (auto const& c : s.content.chunks) std::cout << "chunk " << hex(c) << '\n';
-	std::cout << s.content.files.size() << " files, " << s.content.xorbs.size() << " xorbs, " << s.content.chunks.size()
-		<< " chunks; HMAC: " << name_of(s.seal) << '\n';
-}
-
 int dump_bep(dump_arguments const& a, xet::bytes_view data, std::optional<xet::bytes> const& key)
 {
 	auto const s = xet::read_shard(data, key);
 	if (!s) return complain("xet", xet::cat(tonic::printable(a.file), ": ", s.error().message));
-	if (a.as_json) print_json(*s);
-	else print_text(*s);
+	print_shard(*s, a.as_json);
 	if (s->seal == xet::shard_seal::missing)
 		std::cerr << "xet: " << tonic::printable(a.file) << " claims an HMAC and has none, as after writing with an empty key: nothing vouches for it" << std::endl;
 	else if (s->seal == xet::shard_seal::unchecked)
 		std::cerr << "xet: " << tonic::printable(a.file) << " has an HMAC that was not checked; give its key with --hmac-key" << std::endl;
 	return finish_output(ok);
 }
-
-json to_json(xet::hf_shard_file const& f)
-{
-	json segments = json::array();
-	for (std::size_t i = 0; i < f.segments.size(); ++i)
-	{
-		auto const& s = f.segments[i];
-		json row = {{"xorb", hub(s.xorb)}, {"size", s.bytes}, {"first_chunk", s.first_chunk}, {"end_chunk", s.end_chunk}};
-		if (!f.range_hashes.empty()) row["range_hash"] = hub(f.range_hashes[i]);
-		segments.push_back(row);
-	}
-	json out = {{"file", hub(f.hash)}, {"size", f.size()}, {"segments", segments}};
-	if (f.sha256) out["sha256"] = hex(*f.sha256);
-	return out;
-}
-
-json to_json(xet::hf_shard_xorb const& x)
-{
-	json chunks = json::array();
-	for (auto const& c : x.chunks)
-		chunks.push_back({{"hash", hub(c.hash)}, {"offset", c.offset}, {"size", c.size}, {"global_dedup", (c.flags & xet::hf_global_dedup_flag) != 0}});
-	return {{"xorb", hub(x.hash)}, {"size", x.bytes}, {"stored", x.stored_bytes}, {"chunks", chunks}};
-}
-
-void print_text(xet::hf_shard const& s)
-{
-	for (auto const& f : s.files)
-	{
-		std::cout << "file  " << hub(f.hash) << ' ' << f.size() << (f.sha256 ? xet::cat(" sha256 ", hex(*f.sha256)) : "") << '\n';
-		for (auto const& part : f.segments)
-			std::cout << "  in  " << hub(part.xorb) << " chunks " << part.first_chunk << " to " << part.end_chunk << ", " << part.bytes << " bytes\n";
-	}
-	for (auto const& x : s.xorbs)
-	{
-		std::cout << "xorb  " << hub(x.hash) << ' ' << x.bytes << " bytes, " << x.stored_bytes << " stored\n";
-		for (auto const& c : x.chunks)
-			std::cout << "chunk " << hub(c.hash) << ' ' << c.offset << ' ' << c.size << (c.flags & xet::hf_global_dedup_flag ? " global-dedup" : "") << '\n';
-	}
-}
-
-// Whether its chunk hashes are hashed once more with a key, so that nothing can be computed from them.
-bool is_keyed(xet::hf_shard const& s) { return s.footer && !s.footer->chunk_key.is_zero(); }
 
 int dump_hf(dump_arguments const& a, xet::bytes_view data)
 {
@@ -159,24 +67,7 @@ int dump_hf(dump_arguments const& a, xet::bytes_view data)
 	auto const s = xet::read_hf_shard(data);
 	if (!s) return complain("xet", xet::cat(tonic::printable(a.file), ": ", s.error().message));
 	auto const verified = xet::verify_hf_shard(*s);
-	std::size_t chunks = 0;
-	for (auto const& x : s->xorbs) chunks += x.chunks.size();
-	char const* const form = s->footer ? "stored" : "upload";
-	if (a.as_json)
-	{
-		for (auto const& f : s->files) print(to_json(f));
-		for (auto const& x : s->xorbs) print(to_json(x));
-		json last = {{"format", "hf"}, {"form", form}, {"files", s->files.size()}, {"xorbs", s->xorbs.size()}, {"chunks", chunks}
-			, {"keyed", is_keyed(*s)}, {"verified", verified.has_value() && !is_keyed(*s)}};
-		if (s->footer) last.update({{"chunk_key", hex(s->footer->chunk_key)}, {"created", s->footer->created}, {"key_expiry", s->footer->key_expiry}});
-		print(last);
-	}
-	else
-	{
-		print_text(*s);
-		std::cout << s->files.size() << " files, " << s->xorbs.size() << " xorbs, " << chunks << " chunks; Hugging Face, " << form << " form"
-			<< (is_keyed(*s) ? ", chunk hashes keyed" : "") << '\n';
-	}
+	print_shard(*s, verified.has_value(), a.as_json);
 	if (!verified) return finish_output(complain("xet", xet::cat(tonic::printable(a.file), ": ", verified.error().message)));
 	return finish_output(ok);
 }
@@ -198,8 +89,7 @@ int dump(dump_arguments const& a)
 struct make_arguments
 {
 	std::vector<std::string> paths, xorbs;
-	std::string output, profile;
-	container_format format = container_format::bep;
+	std::string output, profile, format = "bep";
 	key_option key;
 	bool stored = false, as_json = false;
 };
@@ -295,7 +185,7 @@ xet::result<std::vector<any_xorb>> open_xorbs(make_arguments const& a, xet::hash
 	std::vector<any_xorb> out;
 	for (std::string const& path : a.xorbs)
 	{
-		auto const wanted = a.format == container_format::hf ? container_format::hf : container_format::detect;
+		auto const wanted = a.format == "hf" ? container_format::hf : container_format::detect;
 		auto x = any_xorb::open(path, wanted);
 		if (!x) return tl::unexpected(x.error());
 		if (x->kind() != kind && !x->chunks().empty())
@@ -359,7 +249,7 @@ xet::result<made> make_hf(make_arguments const& a, xet::profile const& how, std:
 
 int make(make_arguments const& a)
 {
-	bool const hf = a.format == container_format::hf;
+	bool const hf = a.format == "hf";
 	auto const how = xet::make_profile(!a.profile.empty() ? a.profile : hf ? "hf" : "blake3");
 	if (!how) return complain("xet", how.error().message, usage);
 	if (hf && how->kind != xet::hash_kind::hf) return complain("xet", "--format hf goes with --profile hf only", usage);
@@ -374,7 +264,9 @@ int make(make_arguments const& a)
 	auto const done = hf ? make_hf(a, *how, *paths) : make_bep(a, *how, *key, *paths, incomplete);
 	if (!done) return complain("xet", done.error().message);
 	if (auto const written = write_output(a.output, done->file); !written) return complain("xet", written.error().message);
-	if (a.as_json) print({{"format", hf ? "hf" : "bep"}, {"files", done->files}, {"xorbs", done->xorbs}, {"chunks", done->chunks}, {"bytes", done->file.size()}});
+	if (a.as_json)
+		std::cout << "{\"format\":\"" << a.format << "\",\"files\":" << done->files << ",\"xorbs\":" << done->xorbs << ",\"chunks\":" << done->chunks
+			<< ",\"bytes\":" << done->file.size() << "}\n";
 	else std::cout << done->files << " files, " << done->xorbs << " xorbs, " << done->chunks << " chunks\n";
 	return finish_output(incomplete == 0 ? ok : partly);
 }
@@ -398,9 +290,9 @@ void add_shard_commands(CLI::App& app, shell& s)
 	{
 		auto* c = shard->add_subcommand("make", "record files, and all below directories, in a shard");
 		auto a = std::make_shared<make_arguments>();
-		c->add_option("PATH", a->paths, "the files, recorded under the names given here")->required()->option_text("PATH...");
+		c->add_option("PATH", a->paths, "the files, recorded under the names given here")->required()->option_text("...");
 		c->add_option("-o,--output", a->output, "the shard to write")->required()->option_text("FILE");
-		c->add_option("--format", a->format, "bep (default) or hf")->transform(CLI::CheckedTransformer(formats).description(""))->option_text("FORMAT");
+		c->add_option("--format", a->format, "bep or hf")->check(CLI::IsMember({"bep", "hf"}))->option_text("FORMAT (default: bep)");
 		c->add_option("--profile", a->profile, "how files are cut and named: blake3, sha256 or hf (default: blake3; hf for --format hf)")->option_text("PROFILE");
 		a->key.add_to(c, "bep: seal it with HMAC-SHA256 under this key");
 		c->add_option("--xorb", a->xorbs, "a xorb that holds chunks of the files; may be given several times")->allow_extra_args(false)->option_text("FILE");

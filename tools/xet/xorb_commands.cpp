@@ -9,14 +9,10 @@
 
 #include <iomanip>
 #include <iostream>
-#include <map>
 
 namespace tools {
 
 namespace {
-
-std::map<std::string, container_format> const formats = {{"bep", container_format::bep}, {"hf", container_format::hf}};
-std::map<std::string, xet::compression> const compressions = {{"lz4", xet::compression::lz4}, {"none", xet::compression::none}};
 
 int finish_output() { return std::cout.flush() ? ok : complain("xet", "cannot write to standard output"); }
 
@@ -25,9 +21,10 @@ int finish_output() { return std::cout.flush() ? ok : complain("xet", "cannot wr
 struct pack_arguments
 {
 	std::vector<std::string> files;
-	std::string profile = "blake3", output;
-	xet::compression compress = xet::compression::lz4;
+	std::string profile = "blake3", output, compress = "lz4";
 	bool as_json = false;
+
+	xet::compression how() const { return compress == "lz4" ? xet::compression::lz4 : xet::compression::none; }
 };
 
 struct packed
@@ -56,13 +53,13 @@ xet::result<packed> pack_bep(pack_arguments const& a, xet::hash_kind kind)
 		if (!builder.fits(data->size())) return too_much(path, "a xorb holds at most ", xet::max_xorb_bytes, " bytes");
 		builder.add(xet::chunk_hash(kind, xet::as_bytes(*data)), xet::as_bytes(*data));
 	}
-	auto const built = builder.finish(a.compress);
+	auto const built = builder.finish(a.how());
 	return packed{built.hash, builder.payload_bytes(), xet::bytes(built.file.begin(), built.file.end())};
 }
 
 xet::result<packed> pack_hf(pack_arguments const& a)
 {
-	xet::hf_xorb_writer writer(a.compress);
+	xet::hf_xorb_writer writer(a.how());
 	std::uint64_t payload = 0;
 	for (std::string const& path : a.files)
 	{
@@ -94,8 +91,7 @@ int pack(pack_arguments const& a)
 
 struct open_arguments
 {
-	std::string file, directory, profile;
-	container_format format = container_format::detect;
+	std::string file, directory, profile, format;
 	bool as_json = false;
 };
 
@@ -110,7 +106,8 @@ int with_xorb(open_arguments const& a, Use use)
 		if (!how) return complain("xet", how.error().message, usage);
 		kind = how->kind;
 	}
-	auto x = any_xorb::open(a.file, a.format, kind);
+	auto const format = a.format.empty() ? container_format::detect : a.format == "hf" ? container_format::hf : container_format::bep;
+	auto x = any_xorb::open(a.file, format, kind);
 	return x ? use(*x) : complain("xet", x.error().message);
 }
 
@@ -156,7 +153,7 @@ int unpack(any_xorb& x, open_arguments const& a)
 void add_open_options(CLI::App* c, std::shared_ptr<open_arguments> const& a)
 {
 	c->add_option("FILE", a->file, "the xorb")->required();
-	c->add_option("--format", a->format, "bep or hf (default: what the file looks like)")->transform(CLI::CheckedTransformer(formats).description(""))->option_text("FORMAT");
+	c->add_option("--format", a->format, "bep or hf (default: what the file looks like)")->check(CLI::IsMember({"bep", "hf"}))->option_text("FORMAT");
 	c->add_option("--profile", a->profile, "how the chunks of a BEP xorb are named: blake3, sha256 or hf (default: what its first chunk says)")->option_text("PROFILE");
 }
 
@@ -170,9 +167,9 @@ void add_xorb_commands(CLI::App& app, shell& s)
 	{
 		auto* c = xorb->add_subcommand("pack", "put files into one xorb, each as one chunk, and print its hash");
 		auto a = std::make_shared<pack_arguments>();
-		c->add_option("FILE", a->files, "the files, in this order")->required()->option_text("FILE...");
+		c->add_option("FILE", a->files, "the files, in this order")->required()->option_text("...");
 		c->add_option("-o,--output", a->output, "the xorb to write")->required()->option_text("FILE");
-		c->add_option("--compress", a->compress, "lz4 (default) or none; a chunk is only compressed where that is smaller")->transform(CLI::CheckedTransformer(compressions).description(""))->option_text("HOW");
+		c->add_option("--compress", a->compress, "lz4 or none; a chunk is only compressed where that is smaller")->check(CLI::IsMember({"lz4", "none"}))->option_text("HOW (default: lz4)");
 		c->add_option("--profile", a->profile, "how chunks are named: blake3 or sha256; hf writes Hugging Face's format")->capture_default_str();
 		c->add_flag("--json", a->as_json, "one JSON object");
 		c->footer("Example:\n  xet xorb pack --compress none -o data.xorb 1.bin 2.bin");
