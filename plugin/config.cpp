@@ -72,9 +72,12 @@ std::map<std::string, key> const& keys()
 		{"disk.xet_compression_enabled", make(&config::xet_compression_enabled)},
 		{"disk.xet_store_quota", make(&config::xet_store_quota)},
 		{"disk.xet_store_reserve", make(&config::xet_store_reserve)},
+		{"disk.xet_cleanup_days", make(&config::xet_cleanup_days)},
+		{"disk.xet_scrub_rate", make(&config::xet_scrub_rate)},
 		{"versions.keep_versions", make(&config::keep_versions)},
 		{"versions.keep_days", make(&config::keep_days)},
 		{"versions.keep_own_bytes", make(&config::keep_own_bytes)},
+		{"versions.keep_own_total", make(&config::keep_own_total)},
 	};
 	return all;
 }

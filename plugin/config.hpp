@@ -20,11 +20,14 @@ struct config
 	bool xet_compression_enabled = true;        // LZ4 in xorbs, where it pays
 	std::int64_t xet_store_quota = 0;           // bytes of xorbs at most; 0 is none
 	std::int64_t xet_store_reserve = 256 << 20; // bytes of the disk that are left to others
+	int xet_cleanup_days = 7;                   // a node collects what nobody needed or used for so long; 0: never by itself
+	std::int64_t xet_scrub_rate = 0;            // bytes a second a node verifies by itself; 0: only when told to
 
 	// [versions]
 	int keep_versions = 10;                     // old versions of a folder; 0 keeps none
 	int keep_days = 30;                         // since they were replaced; 0 is without end
 	std::int64_t keep_own_bytes = 1 << 20;      // a publisher's files up to this size are copied to the store; 0: none
+	std::int64_t keep_own_total = 256 << 20;    // and only while the store is smaller than this
 };
 
 // explicit_file when given must exist; otherwise data_dir/ut_xet.toml, then ut_xet/ut_xet.toml below XDG_CONFIG_HOME, or none.

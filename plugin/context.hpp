@@ -18,7 +18,7 @@ class node_store;
 struct context
 {
 	context(boost::asio::io_context& network_context, logger::sink sink, unsigned worker_count)
-		: network(network_context), log(std::move(sink)), workers(worker_count), jobs(2)
+		: network(network_context), log(std::move(sink)), workers(worker_count), jobs(3)
 	{}
 
 	// Runs f on the network thread. Handles throw when the host has removed their torrent: that ends f, and nothing else.

@@ -63,6 +63,7 @@ folder::folder(std::shared_ptr<context> shared, folder_record record, std::files
 	, m_publishes(record.role == folder_role::publisher)
 	, m_siblings(std::move(siblings))
 	, m_strand(boost::asio::make_strand(m_shared->jobs))
+	, m_keep_strand(boost::asio::make_strand(m_shared->jobs))
 	, m_record(std::move(record))
 {}
 
@@ -620,7 +621,7 @@ void folder::publisher_scan()
 	}
 	offer_all();
 	set_state("in-sync");
-	if (changed) keep_own(before);
+	if (changed) keep_own(v);
 	if (again) retry(1s);
 }
 

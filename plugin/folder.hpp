@@ -153,7 +153,8 @@ private:
 	void remember_version();
 	void keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks, std::uint64_t logical_bytes);
 	void keep_replaced();
-	void keep_own(tonic::manifest const* before);
+	void keep_own(std::shared_ptr<version const> before);
+	void keep_small_files(tonic::manifest const* before, tonic::manifest const& now);  // keep strand
 	void expire_versions();
 
 	// workers
@@ -179,6 +180,7 @@ private:
 	bool const m_publishes;
 	sibling_list m_siblings;
 	boost::asio::strand<boost::asio::thread_pool::executor_type> m_strand;
+	boost::asio::strand<boost::asio::thread_pool::executor_type> m_keep_strand;  // a publisher's copies of its files
 	std::atomic<bool> m_stop{false};
 
 	std::mutex m_heads_mutex;

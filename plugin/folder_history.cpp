@@ -56,16 +56,41 @@ void folder::keep_replaced()
 	expire_versions();
 }
 
-// A publisher, after a version is out: others overwrite these files as they like.
-void folder::keep_own(tonic::manifest const* before)
+// A publisher, after a version is out: others overwrite these files as they like. Beside the folder's other work: whoever
+// waits for the next version does not wait for this.
+void folder::keep_own(std::shared_ptr<version const> before)
 {
-	auto const v = current();
-	auto const limit = m_shared->store ? std::uint64_t(m_shared->store->how().keep_own_bytes) : 0;
-	if (!v || limit == 0 || m_shared->store->policy().versions == 0) return;
+	auto const& store = m_shared->store;
+	if (!store || store->how().keep_own_bytes == 0 || store->policy().versions == 0) return;
+	boost::asio::post(m_keep_strand, [self = shared_from_this(), before = std::move(before), now = current()] {
+		if (self->m_stop || !now) return;
+		try
+		{
+			self->keep_small_files(before ? before->manifest.get() : nullptr, *now->manifest);
+		}
+		catch (std::exception const& e)
+		{
+			self->m_shared->log.warning("folder ", self->m_id, ": its files are not all kept: ", e.what());
+		}
+	});
+}
+
+void folder::keep_small_files(tonic::manifest const* before, tonic::manifest const& now)
+{
+	auto const& how = m_shared->store->how();
+	auto const figures = m_shared->store->chunks().stats();
+	if (!figures) return;
 	tonic::manifest const nothing;
-	auto const& now = *v->manifest;
 	auto files = tonic::replaced_files(now, before ? *before : nothing);
-	std::erase_if(files, [&](auto const* f) { return f->size > limit; });
+	// what was changed last is changed next
+	std::sort(files.begin(), files.end(), [](auto const* a, auto const* b) { return a->mtime_ns > b->mtime_ns; });
+	std::uint64_t const total = std::uint64_t(how.keep_own_total);
+	std::uint64_t room = total > figures->xorb_bytes ? total - figures->xorb_bytes : 0;
+	std::erase_if(files, [&](auto const* f) {
+		if (f->size > std::uint64_t(how.keep_own_bytes) || f->size > room) return true;
+		room -= f->size;
+		return false;
+	});
 	keep_files(now, tonic::chunks_not_in(now, files, nothing), before ? before->total_bytes() : 0);
 	expire_versions();
 }

@@ -44,6 +44,10 @@ inline constexpr std::uint32_t max_version_chunks = 64u * 1024 * 1024;  // of a 
 inline constexpr int max_metadata_turns = 64;  // pieces of metadata read for one peer at a time: a megabyte
 inline constexpr int max_violations = 3;                            // then the peer is disconnected
 
+// The chunk store: how often a node looks after it, and how long what is condemned may still be claimed.
+inline constexpr std::chrono::minutes store_tending_interval{60};
+inline constexpr std::int64_t store_grace_seconds = 3600;
+
 inline constexpr std::size_t max_control_request_bytes = 1024 * 1024;
 inline constexpr int max_control_connections = 64;
 

@@ -123,9 +123,52 @@ void node::open_store()
 	if (!problem.empty()) m_shared->log.error("the chunk store cannot be used: ", problem, "; old versions are not kept until the next start");
 }
 
+void node::tend_store_later()
+{
+	if (!m_tend_timer) m_tend_timer.emplace(m_shared->jobs.get_executor());
+	m_tend_timer->expires_after(store_tending_interval);
+	m_tend_timer->async_wait([weak = weak_from_this()](boost::system::error_code const& ec) {
+		auto const self = weak.lock();
+		if (ec || !self || self->m_stopped) return;
+		self->tend_store();
+		self->tend_store_later();
+	});
+}
+
+// What nobody needed for long goes, what is left of it is packed, and a part of the store is verified.
+void node::tend_store()
+{
+	auto const store = m_shared->store;
+	auto const& how = store->how();
+	xet::store_upkeep upkeep(store->chunks());
+	auto const go_on = [this](std::uint64_t, std::uint64_t) { return !m_stopped; };
+	auto const trouble = [&](xet::error const& e) { m_shared->log.warning("looking after the chunk store: ", e.message); };
+	if (how.xet_cleanup_days != 0)
+	{
+		auto const collected = upkeep.collect(std::int64_t(how.xet_cleanup_days) * 24 * 3600, store_grace_seconds, false);
+		if (!collected) trouble(collected.error());
+		else if (!collected->removed.empty())
+			m_shared->log.info("chunk store: ", collected->removed.size(), " xorbs that nobody needed are removed, ", collected->freed_bytes, " bytes");
+		if (auto const packed = upkeep.pack(false, go_on); !packed) trouble(packed.error());
+	}
+	if (how.xet_scrub_rate != 0)
+	{
+		auto const until = std::chrono::steady_clock::now() + store_tending_interval;
+		auto const sleep = [&](double seconds) {
+			std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+			return !m_stopped && std::chrono::steady_clock::now() < until;
+		};
+		auto const scrubbed = upkeep.scrub(std::uint64_t(how.xet_scrub_rate), sleep);
+		if (!scrubbed) trouble(scrubbed.error());
+		else
+			for (std::string const& m : scrubbed->messages) m_shared->log.error("chunk store: ", m);
+	}
+}
+
 xet::result<> node::start()
 {
 	open_store();
+	if (m_shared->store) tend_store_later();
 	if (auto const loaded = load_folders(); !loaded) return loaded;
 	load_joins();
 	m_control = std::make_unique<control_server>(*this, m_shared->log);

@@ -87,6 +87,8 @@ private:
 	void end_pools();
 	xet::result<> lock_data_dir();
 	void open_store();
+	void tend_store_later();
+	void tend_store();
 	xet::result<> load_folders();
 	void load_joins();
 	void save_joins() const;
@@ -106,6 +108,7 @@ private:
 	std::shared_ptr<context> m_shared;
 	tonic::file_descriptor m_lock;
 	std::unique_ptr<control_server> m_control;
+	std::optional<boost::asio::steady_timer> m_tend_timer;
 	std::atomic<bool> m_stopped{false};
 	std::atomic<bool> m_session_gone{false};
 

@@ -194,7 +194,7 @@ result<std::size_t> memory_source::read_at(std::uint64_t offset, std::span<std::
 {
 	if (offset >= m_data.size()) return std::size_t(0);
 	auto const part = m_data.subspan(std::size_t(offset), std::min(into.size(), m_data.size() - std::size_t(offset)));
-	std::memcpy(into.data(), part.data(), part.size());
+	if (!part.empty()) std::memcpy(into.data(), part.data(), part.size());
 	return part.size();
 }
 
@@ -230,7 +230,7 @@ result<> write_durably(file_layer& files, std::filesystem::path const& path, byt
 	if (done) done = (*f)->sync();
 	f->reset();
 	if (done) done = files.rename(temporary, path);
-	if (done) done = files.sync_dir(path.parent_path());
+	if (done) done = files.sync_dir(path.has_parent_path() ? path.parent_path() : ".");
 	if (!done) (void)files.remove(temporary);
 	return done;
 }

@@ -1,9 +1,9 @@
 #include "xet/hf_xorb.hpp"
 
+#include "xet/container_reader.hpp"
 #include "xet/little_endian.hpp"
 #include "xet/lz4.hpp"
 #include "xet/merkle.hpp"
-#include "xet/window_reader.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -288,10 +288,7 @@ result<bytes> unpack(bytes payload, hf_xorb_entry const& entry)
 result<bytes> read_hf_chunk(byte_source& source, hf_xorb_entry const& entry)
 {
 	bytes payload(entry.stored);
-	auto const got = source.read_at(entry.offset, payload);
-	if (!got) return tl::unexpected(got.error());
-	if (*got != payload.size())
-		return fail(errc::invalid, "the file ends at offset ", entry.offset + *got, ", within the chunk at offset ", entry.offset);
+	if (auto const got = read_payload(source, entry.offset, payload); !got) return tl::unexpected(got.error());
 	auto data = unpack(std::move(payload), entry);
 	if (!data) return fail(data.error().code, "chunk at offset ", entry.offset, ": ", data.error().message);
 	if (entry.hash)

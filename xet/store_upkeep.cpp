@@ -273,7 +273,8 @@ result<store_upkeep::packed> store_upkeep::pack(bool dry_run, upkeep_progress co
 
 // --- scrubbing ---------------------------------------------------------------------------------------------------------
 
-result<> store_upkeep::scrub_one(chunk_store::container& c, scrubbed& report, std::function<void(std::uint64_t)> const& pace)
+// False when it was to end early.
+result<bool> store_upkeep::scrub_one(chunk_store::container& c, scrubbed& report, std::function<bool(std::uint64_t)> const& pace)
 {
 	auto const chunks = chunks_of(c);
 	if (!chunks) return tl::unexpected(chunks.error());
@@ -286,7 +287,7 @@ result<> store_upkeep::scrub_one(chunk_store::container& c, scrubbed& report, st
 		chunk_location const where{c.row.id, i, e.offset, e.size};
 		auto data = m_store.read_at(c, where, e.hash);
 		if (!data) data = m_store.read_at(c, where, e.hash);  // a read may fail once
-		pace(e.stored);
+		if (!pace(e.stored)) return false;
 		++report.chunks;
 		report.bytes += e.size;
 		if (data) continue;
@@ -298,13 +299,15 @@ result<> store_upkeep::scrub_one(chunk_store::container& c, scrubbed& report, st
 	if (bad_count == 0)
 	{
 		c.suspect = false;
-		return {};
+		return true;
 	}
 	c.suspect = true;
 	report.bad_chunks += bad_count;
 	report.messages.push_back(cat(first, " (", bad_count, " of ", chunks->size(), " chunks)"));
 	auto const self = m_store.find_container(c.row.id);
-	return self ? repair(self, *chunks, bad, report) : result<>();
+	if (!self) return true;
+	if (auto const repaired = repair(self, *chunks, bad, report); !repaired) return tl::unexpected(repaired.error());
+	return true;
 }
 
 result<> store_upkeep::repair(chunk_store::container_ptr const& c, std::vector<xorb_entry> const& chunks, std::vector<bool> const& bad, scrubbed& report)
@@ -352,7 +355,7 @@ result<> store_upkeep::repair(chunk_store::container_ptr const& c, std::vector<x
 	return {};
 }
 
-result<store_upkeep::scrubbed> store_upkeep::scrub(std::uint64_t rate, std::function<void(double)> const& sleep, upkeep_progress const& progress)
+result<store_upkeep::scrubbed> store_upkeep::scrub(std::uint64_t rate, std::function<bool(double)> const& sleep, upkeep_progress const& progress)
 {
 	std::lock_guard const one(m_store.m_upkeep_mutex);
 	scrubbed report;
@@ -369,7 +372,7 @@ result<store_upkeep::scrubbed> store_upkeep::scrub(std::uint64_t rate, std::func
 		if (c->row.id > position) total += c->row.stored;
 	auto const pace = [&](std::uint64_t bytes) {
 		done += bytes;
-		if (rate != 0 && sleep) sleep(double(bytes) / double(rate));
+		return rate == 0 || !sleep || sleep(double(bytes) / double(rate));
 	};
 	auto const remember = [&](std::uint32_t id) {
 		std::lock_guard const lock(m_store.m_index_mutex);
@@ -378,7 +381,9 @@ result<store_upkeep::scrubbed> store_upkeep::scrub(std::uint64_t rate, std::func
 	for (auto const& c : all)
 	{
 		if (c->row.id <= position || !m_store.find_container(c->row.id)) continue;
-		if (auto const looked = scrub_one(*c, report, pace); !looked) return tl::unexpected(looked.error());
+		auto const looked = scrub_one(*c, report, pace);
+		if (!looked) return tl::unexpected(looked.error());
+		if (!*looked) return report;
 		if (auto const kept = remember(c->row.id); !kept) return tl::unexpected(kept.error());
 		if (progress && !progress(done, total)) return report;
 	}

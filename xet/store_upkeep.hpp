@@ -48,7 +48,7 @@ public:
 	result<packed> pack(bool dry_run, upkeep_progress const& progress = {});
 
 	// Verifies every chunk from where the last scrub ended, at most rate bytes a second (0: no limit). What is bad is written
-	// anew from another copy, or wanted. sleep: waits, in seconds.
+	// anew from another copy, or wanted. sleep: waits for so many seconds; false ends it.
 	struct scrubbed
 	{
 		std::uint64_t xorbs = 0, chunks = 0, bytes = 0;
@@ -56,7 +56,7 @@ public:
 		std::vector<std::string> messages;  // one for each xorb that was damaged
 		bool finished = false;              // the end of the store was reached; the next one begins at its start
 	};
-	result<scrubbed> scrub(std::uint64_t rate, std::function<void(double)> const& sleep, upkeep_progress const& progress = {});
+	result<scrubbed> scrub(std::uint64_t rate, std::function<bool(double)> const& sleep, upkeep_progress const& progress = {});
 
 	// Compares index, lookup table and xorbs' headers; with content, verifies every chunk. What is wrong, in words.
 	result<std::vector<std::string>> check(bool content, upkeep_progress const& progress = {});
@@ -72,7 +72,7 @@ private:
 	result<std::vector<chunk_store::container_ptr>> remove_unneeded(std::vector<std::uint32_t> const& ids);
 	result<std::vector<group>> plan_groups();
 	result<> pack_group(group const& g, packed& report);
-	result<> scrub_one(chunk_store::container& c, scrubbed& report, std::function<void(std::uint64_t)> const& pace);
+	result<bool> scrub_one(chunk_store::container& c, scrubbed& report, std::function<bool(std::uint64_t)> const& pace);
 	result<> repair(chunk_store::container_ptr const& c, std::vector<xorb_entry> const& chunks, std::vector<bool> const& bad, scrubbed& report);
 	result<bytes> read_any(chunk_store::container& c, std::uint32_t ordinal, xorb_entry const& e);
 	result<std::vector<xorb_entry>> chunks_of(chunk_store::container const& c);

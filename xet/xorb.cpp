@@ -1,8 +1,8 @@
 #include "xet/xorb.hpp"
 
+#include "xet/container_reader.hpp"
 #include "xet/little_endian.hpp"
 #include "xet/lz4.hpp"
-#include "xet/window_reader.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -223,10 +223,7 @@ result<> read_xorb_chunk(byte_source& source, xorb_entry const& entry, hash_kind
 	assert(into.size() == entry.size);
 	bytes frame(entry.compressed ? entry.stored : 0);
 	std::span<std::uint8_t> const payload = entry.compressed ? std::span<std::uint8_t>(frame) : into;
-	auto const got = source.read_at(entry.offset, payload);
-	if (!got) return tl::unexpected(got.error());
-	if (*got != payload.size())
-		return fail(errc::invalid, "the file ends at offset ", entry.offset + *got, ", within the chunk at offset ", entry.offset);
+	if (auto const got = read_payload(source, entry.offset, payload); !got) return got;
 	if (entry.compressed)
 		if (auto const done = lz4_decompress(frame, into); !done)
 			return fail(done.error().code, "chunk at offset ", entry.offset, ": ", done.error().message);

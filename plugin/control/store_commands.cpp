@@ -312,7 +312,10 @@ xet::result<json> do_pack(node_store& s, json const& q, event_sender const& send
 xet::result<json> do_scrub(node_store& s, json const& q, event_sender const& send)
 {
 	paced_events progress(send);
-	auto const sleep = [](double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); };
+	auto const sleep = [](double seconds) {
+		std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+		return true;
+	};
 	auto const r = xet::store_upkeep(s.chunks()).scrub(q.value("rate", std::uint64_t(0)), sleep, std::ref(progress));
 	if (!r) return tl::unexpected(r.error());
 	return json{{"finished", r->finished}, {"xorbs", r->xorbs}, {"chunks", r->chunks}, {"bytes", r->bytes}, {"bad_chunks", r->bad_chunks}

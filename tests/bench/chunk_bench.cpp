@@ -1,5 +1,5 @@
 // Throughput of the chunker and of chunk_file, one line per variant: median of several runs, GB/s (10^9 bytes).
-//   chunk_bench [MiB] [folder for the test file]
+//   chunk_bench [MiB] [folder for the test file] [only variants whose name begins so]
 // The test file is in the page cache. Figures of a shared machine are ratios at best.
 
 #include "xet/chunker.hpp"
@@ -32,9 +32,12 @@ double median_seconds(Run const& run)
 	return seconds[rounds / 2];
 }
 
+std::string wanted;
+
 template <class Run>
 void report(std::string const& name, std::size_t size, Run const& run)
 {
+	if (!name.starts_with(wanted)) return;
 	std::printf("%-44s %6.2f\n", name.c_str(), double(size) / median_seconds(run) / 1e9);
 	std::fflush(stdout);
 }
@@ -130,6 +133,14 @@ void bench_profiles(bytes_view data, open_file const& file)
 					   at += length;
 				   }
 			   });
+		std::vector<bytes_view> chunks;
+		for (std::size_t at = 0; auto const length : lengths)
+		{
+			chunks.push_back(data.subspan(at, length));
+			at += length;
+		}
+		std::vector<hash32> hashes(chunks.size());
+		report(cat("hash only, many at once, ", name), data.size(), [&] { chunk_hashes(p->kind, chunks, hashes); });
 		report(cat("chunk_buffer, ", name), data.size(), [&] { chunk_buffer(data, *p); });
 		report(cat("chunk_file, ", name), data.size(), [&] { chunk_file(file.fd, *p).value(); });
 	}
@@ -141,6 +152,7 @@ int main(int argc, char** argv)
 {
 	std::size_t const size = (argc > 1 ? std::stoul(argv[1]) : 512) * 1024 * 1024;
 	std::string const folder = argc > 2 ? argv[2] : "/tmp";
+	if (argc > 3) wanted = argv[3];
 	std::printf("%zu MiB, GB/s\n", size / 1024 / 1024);
 
 	auto const data = random_bytes(size);

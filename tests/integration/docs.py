@@ -26,6 +26,12 @@ def listed(*command):
     return options, commands
 
 
+def leaves(program, *path):
+    """The commands that have no commands of their own, as tuples of words."""
+    for command in listed(program, *path)[1]:
+        yield from list(leaves(program, *path, command)) or [(*path, command)]
+
+
 def plain(line):
     """A line of a manual page's source without its markup."""
     line = re.sub(r"\\f[A-Z]|\\f\[\w*\]", "", line)
@@ -58,13 +64,14 @@ def check_options(page, where, wanted, lines):
 def check_program(program):
     page = f"{program}.1"
     manual = sections(page)
-    options, commands = listed(program)
+    options, _ = listed(program)
+    commands = list(leaves(program))
     check_options(page, "OPTIONS", options, manual["OPTIONS"])
-    headings = {heading.split()[0]: lines for heading, lines in manual.items() if heading.split()[0] in commands}
+    headings = {command: lines for heading, lines in manual.items() for command in commands if heading.split()[:len(command)] == list(command)}
     assert sorted(headings) == sorted(commands), f"{page} has commands {sorted(headings)}, --help has {sorted(commands)}"
     for command in commands:
-        own, _ = listed(program, command)
-        check_options(page, command, own - options, headings[command])
+        own, _ = listed(program, *command)
+        check_options(page, " ".join(command), own - options, headings[command])
 
 
 def check_keys():

@@ -341,6 +341,41 @@ TEST(scan, files_that_vanish_or_change_kind_before_they_are_read)
 }
 
 // The same for directories: known() runs between the listing of a directory and the opening of those in it.
+TEST(scan, a_wide_tree_is_listed_as_a_narrow_one)
+{
+	temp_dir dir;
+	paths expected;
+	for (int i = 0; i < 40; ++i)
+	{
+		auto const branch = fs::path(xet::cat("branch ", i));
+		fs::create_directories(dir / (branch / "twig").native());
+		for (auto const& path : {branch / "leaf", branch / "twig" / "leaf", fs::path(xet::cat("branch ", i, ".txt"))})
+		{
+			write_text(dir / path.native(), path.native());
+			expected.push_back(path.native());
+		}
+		fs::create_symlink("leaf", dir / (branch / "link").native());
+	}
+	std::sort(expected.begin(), expected.end());
+	auto const first = scanned(dir);
+	EXPECT_EQ(paths_of(first.files), expected);
+	EXPECT_EQ(first.dirs.size(), 80u);
+	EXPECT_EQ(first.links.size(), 40u);
+
+	// what is known is asked for on the calling thread, and found for every file
+	std::map<std::string, local_file, std::less<>> known;
+	for (auto const& f : first.files) known.emplace(f.path, f);
+	auto o = options_with();
+	o.known = [&, self = std::this_thread::get_id()](std::string_view path) {
+		EXPECT_EQ(std::this_thread::get_id(), self);
+		auto const i = known.find(path);
+		return i == known.end() ? nullptr : &i->second;
+	};
+	auto const second = scanned(dir, o);
+	EXPECT_EQ(paths_of(second.files), expected);
+	EXPECT_EQ(second.bytes_hashed, 0u);
+}
+
 TEST(scan, a_directory_that_becomes_a_link_or_vanishes_before_it_is_opened)
 {
 	temp_dir dir, outside;

@@ -82,6 +82,27 @@ TEST(chunk_file, gives_what_the_rule_gives)
 	}
 }
 
+// Read in strips whose guesses at the cuts are wrong for long, or for ever.
+TEST(chunk_file, long_runs_without_a_trigger)
+{
+	auto const noise = splitmix(16, 5'000'000);
+	auto const tile = bytes_view(noise).first(70'001);
+	for (bytes const& run : {zeros(17'000'000), repeated(tile, 17'000'000)})
+	{
+		bytes data(noise.begin(), noise.begin() + 100'001);
+		append(data, run);
+		append(data, bytes_view(noise).subspan(1));
+		append(data, bytes_view(run).first(3'333'333));
+		scratch_file const file(data);
+		for (auto const& p : profiles())
+		{
+			auto const chunks = chunk_file(file.fd(), p);
+			ASSERT_TRUE(chunks) << chunks.error().message;
+			EXPECT_TRUE(*chunks == expected_chunks(data, p)) << name_of(p.kind);
+		}
+	}
+}
+
 TEST(chunk_file, does_not_mind_where_the_file_offset_is)
 {
 	auto const data = splitmix(12, 50'000);

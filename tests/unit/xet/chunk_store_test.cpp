@@ -366,7 +366,7 @@ TEST_F(a_store, remembers_where_a_scrub_stopped)
 	EXPECT_EQ(second->xorbs, 2u);
 	EXPECT_TRUE(second->finished);
 	double slept = 0;
-	auto const third = store_upkeep(*store).scrub(1000, [&](double seconds) { slept += seconds; });
+	auto const third = store_upkeep(*store).scrub(1000, [&](double seconds) { slept += seconds; return true; });
 	EXPECT_EQ(third->xorbs, 4u);
 	EXPECT_NEAR(slept, double(8 * 10'000) / 1000, 1);
 }

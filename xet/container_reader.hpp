@@ -1,5 +1,6 @@
 #pragma once
-// Small pieces of a source at rising offsets: one read serves those that lie close together.
+// How container files are read: their headers, small pieces at rising offsets, one read serving those that lie close
+// together; and payloads.
 //
 // Thread rule: one thread at a time.
 
@@ -9,6 +10,7 @@
 
 namespace xet {
 
+// Small pieces at rising offsets.
 class window_reader
 {
 public:
@@ -41,5 +43,15 @@ private:
 	std::size_t m_have = 0;
 	std::uint8_t m_window[window_bytes];
 };
+
+// All of a payload. Errors: invalid (the file ends within it), io.
+inline result<> read_payload(byte_source& source, std::uint64_t offset, std::span<std::uint8_t> into)
+{
+	if (into.empty()) return {};
+	auto const got = source.read_at(offset, into);
+	if (!got) return tl::unexpected(got.error());
+	if (*got == into.size()) return {};
+	return fail(errc::invalid, "the file ends at offset ", offset + *got, ", within the chunk at offset ", offset);
+}
 
 } // namespace xet
