@@ -116,11 +116,15 @@ folder_record folder::record() const
 	return m_record;
 }
 
-std::string folder::hash_algorithm() const
+xet::hash_kind folder::hash_kind() const
 {
 	std::lock_guard const lock(m_mutex);
-	auto const kind = m_version ? m_version->manifest->how.kind : xet::kind_from_name(m_record.profile).value_or(xet::hash_kind::blake3);
-	return std::string(xet::algorithm_name(kind));
+	return m_version ? m_version->manifest->how.kind : xet::kind_from_name(m_record.profile).value_or(xet::hash_kind::blake3);
+}
+
+std::string folder::hash_algorithm() const
+{
+	return std::string(xet::algorithm_name(hash_kind()));
 }
 
 std::shared_ptr<version const> folder::current() const
@@ -416,10 +420,21 @@ std::optional<xet::bytes> folder::read_chunk(xet::hash32 const& hash, bool& meta
 	auto const v = current();
 	if (!v) return std::nullopt;
 	if (auto data = read_content(v->manifest->how.kind, hash)) return data;
+	if (auto data = read_kept(v->manifest->how.kind, hash)) return data;
 	metadata = true;
 	auto data = v->read(hash);
 	if (data && xet::chunk_hash(v->manifest->how.kind, *data) != hash) return std::nullopt;
 	return data;
+}
+
+// Of an earlier version of this folder; what the store holds for others is none of its peers' business.
+std::optional<xet::bytes> folder::read_kept(xet::hash_kind kind, xet::hash32 const& hash) const
+{
+	if (!m_shared->store) return std::nullopt;
+	auto& chunks = m_shared->store->chunks();
+	if (!chunks.is_held(kept_versions().holder(), kind, hash)) return std::nullopt;
+	auto data = chunks.read(kind, hash);
+	return data ? std::optional(std::move(*data)) : std::nullopt;
 }
 
 // --- scanning ----------------------------------------------------------------------------------------------------------

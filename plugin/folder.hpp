@@ -61,6 +61,7 @@ public:
 	std::shared_ptr<swarm> current_swarm() const;
 
 	std::string const& id() const { return m_id; }
+	xet::hash_kind hash_kind() const;
 	std::string hash_algorithm() const;
 	bool publishes() const { return m_publishes; }
 	folder_record record() const;
@@ -74,6 +75,9 @@ public:
 	xet::result<> adopt_file(std::string data, tonic::manifest manifest);
 	// Scan now; the next scan may publish that everything was deleted.
 	void rescan(bool accept_deletions);
+	// Chunks of earlier versions, which peers may have kept: they come into the node's store, or they do not.
+	void recall(std::vector<xet::chunk_ref> chunks);
+	void end_recall();
 	void remember_peers(std::vector<std::string> peers);
 	// "192.0.2.7:6881", "[2001:db8::1]:6881"
 	static std::optional<boost::asio::ip::tcp::endpoint> parse_endpoint(std::string const& text);
@@ -150,12 +154,15 @@ private:
 
 	// strand, what is kept (folder_history.cpp)
 	tonic::history kept_versions() const;
+	std::optional<xet::bytes> read_kept(xet::hash_kind kind, xet::hash32 const& hash) const;  // workers
 	void remember_version();
 	void keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks, std::uint64_t logical_bytes);
 	void keep_replaced();
 	void keep_own(std::shared_ptr<version const> before);
 	void keep_small_files(tonic::manifest const* before, tonic::manifest const& now);  // keep strand
 	void expire_versions();
+	bool recalled_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer);
+	void store_recalled(xet::hash_kind kind);
 
 	// workers
 	struct copy_list;
@@ -209,6 +216,9 @@ private:
 	// strand only
 	std::shared_ptr<tonic::manifest const> m_target;    // the current version's, for the work at hand
 	std::shared_ptr<tonic::manifest const> m_previous;  // the version that was complete on disk last
+	std::unordered_map<xet::hash32, std::uint32_t> m_recalled;  // asked for, and not here yet: → size
+	std::vector<std::pair<xet::hash32, xet::bytes>> m_recall_buffer;
+	std::uint64_t m_recall_bytes = 0;  // in the buffer
 	std::uint64_t m_kept_for_seq = 0;  // what this version replaces is in the store
 	std::vector<std::string> m_to_remove;
 	std::vector<std::string> m_closed_dirs;  // cannot be listed, and there is no work to open them for

@@ -178,6 +178,7 @@ void folder::metadata_arrived(xet::hash32 const& hash, xet::bytes const& data, s
 {
 	auto const s = current_swarm();
 	if (!s) return;
+	if (recalled_arrived(hash, data, peer)) return;
 	if (!m_assembly)
 	{
 		s->chunks_stored({hash}, false);

@@ -5,6 +5,7 @@
 #include "plugin/folder.hpp"
 
 #include "plugin/node_store.hpp"
+#include "plugin/swarm.hpp"
 #include "tonic/path_rules.hpp"
 #include "xet/store_writer.hpp"
 
@@ -93,6 +94,67 @@ void folder::keep_small_files(tonic::manifest const* before, tonic::manifest con
 	});
 	keep_files(now, tonic::chunks_not_in(now, files, nothing), before ? before->total_bytes() : 0);
 	expire_versions();
+}
+
+// --- from the peers ----------------------------------------------------------------------------------------------------
+
+// Chunks of kept versions that are not here any more may be kept by others. They are asked for like metadata: of anybody
+// who follows the folder, whatever he said he has.
+void folder::recall(std::vector<xet::chunk_ref> chunks)
+{
+	post([this, chunks = std::move(chunks)]() mutable {
+		auto const v = current();
+		auto const s = current_swarm();
+		if (!v || !s || !m_shared->store || m_fetching) return;
+		m_recalled.clear();
+		for (xet::chunk_ref const& c : chunks) m_recalled.emplace(c.hash, c.size);
+		s->want_metadata(v->tree.root().hash, std::move(chunks));
+	});
+}
+
+void folder::end_recall()
+{
+	post([this] {
+		if (std::exchange(m_recalled, {}).empty() || m_fetching) return;
+		if (auto const s = current_swarm()) s->want_metadata({}, {});
+	});
+}
+
+// Strand. False when it is nothing that was recalled.
+bool folder::recalled_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer)
+{
+	auto const i = m_recalled.find(hash);
+	auto const s = current_swarm();
+	auto const v = current();
+	if (i == m_recalled.end() || !s || !v) return false;
+	auto const kind = v->manifest->how.kind;
+	if (data.size() != i->second || xet::chunk_hash(kind, data) != hash)
+	{
+		++m_shared->count.verify_failures;
+		s->ban(peer, xet::cat("chunk ", xet::to_hex(hash.view()), " has other bytes"));
+		s->chunk_failed(hash);
+		return true;
+	}
+	m_recalled.erase(i);
+	m_shared->count.chunk_bytes_in += data.size();
+	++m_shared->count.chunks_in;
+	m_recall_buffer.emplace_back(hash, data);
+	m_recall_bytes += data.size();
+	s->chunks_stored({hash}, false);
+	if (m_recalled.empty() || m_recall_bytes >= recall_batch_bytes) store_recalled(kind);
+	return true;
+}
+
+void folder::store_recalled(xet::hash_kind kind)
+{
+	xet::store_writer writer(m_shared->store->chunks(), kind);
+	xet::result<> done;
+	for (auto const& [hash, data] : m_recall_buffer)
+		if (done) done = writer.put(hash, data);
+	if (done) done = writer.commit(kept_versions().holder(), 0);
+	if (!done) m_shared->log.warning("folder ", m_id, ": ", done.error().message);
+	m_recall_buffer.clear();
+	m_recall_bytes = 0;
 }
 
 void folder::expire_versions()

@@ -117,10 +117,36 @@ void node::open_store()
 	auto const how = load_config(m_options.config_file, m_shared->data_dir);
 	std::string note, problem;
 	if (!how) problem = how.error().message;
-	else if (auto s = node_store::open(m_shared->data_dir, *how, note)) m_shared->store = std::move(*s);
+	else if (auto s = node_store::open(m_shared->data_dir, *how, note))
+	{
+		m_shared->store = std::move(*s);
+		m_shared->store->use_recaller([weak = weak_from_this()](auto const& id, auto missing, auto const& progress) {
+			if (auto const self = weak.lock()) self->recall(id, std::move(missing), progress);
+		});
+	}
 	else problem = s.error().message;
 	if (!note.empty()) m_shared->log.warning(note);
 	if (!problem.empty()) m_shared->log.error("the chunk store cannot be used: ", problem, "; old versions are not kept until the next start");
+}
+
+void node::recall(std::string const& id, std::vector<xet::chunk_ref> missing, std::function<bool(std::size_t)> const& progress)
+{
+	using clock = std::chrono::steady_clock;
+	auto const f = find(id);
+	if (!f || f->status().peers == 0) return;
+	auto const kind = f->hash_kind();
+	auto& chunks = m_shared->store->chunks();
+	f->recall(missing);
+	auto last = clock::now();
+	while (!m_stopped && clock::now() - last < recall_patience)
+	{
+		std::size_t const before = missing.size();
+		std::erase_if(missing, [&](xet::chunk_ref const& c) { return chunks.contains(kind, c.hash); });
+		if (missing.size() != before) last = clock::now();
+		if (missing.empty() || !progress(missing.size())) break;
+		std::this_thread::sleep_for(std::chrono::milliseconds(50));
+	}
+	f->end_recall();
 }
 
 void node::tend_store_later()

@@ -89,6 +89,7 @@ private:
 	void open_store();
 	void tend_store_later();
 	void tend_store();
+	void recall(std::string const& id, std::vector<xet::chunk_ref> missing, std::function<bool(std::size_t)> const& progress);
 	xet::result<> load_folders();
 	void load_joins();
 	void save_joins() const;

@@ -36,6 +36,12 @@ public:
 	// The folders of the data directory, as they stand on the disk.
 	std::vector<place> folders() const;
 
+	// Asks a folder's peers for chunks of earlier versions; returns when they are here, or nothing comes any more. progress: chunks
+	// still missing; false ends it. Empty without a node.
+	using recaller = std::function<void(std::string const& folder, std::vector<xet::chunk_ref> missing, std::function<bool(std::size_t)> const& progress)>;
+	void use_recaller(recaller r) { m_recall = std::move(r); }
+	recaller const& recall() const { return m_recall; }
+
 	// What the folders' files hold is read from them too. A running node's folders do that themselves.
 	void read_folders();
 	// Folders whose chunks nobody holds since the index was lost.
@@ -50,6 +56,7 @@ private:
 	config m_config;
 	std::unique_ptr<xet::chunk_store> m_chunks;
 	xet::added_files m_added;
+	recaller m_recall;
 };
 
 } // namespace ut_xet

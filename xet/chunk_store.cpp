@@ -471,6 +471,21 @@ result<> chunk_store::hold(std::string const& holder, std::uint64_t logical_byte
 	return done;
 }
 
+bool chunk_store::is_held(std::string const& holder, hash_kind kind, hash32 const& hash)
+{
+	auto const places = locate(hash);
+	if (!places) return false;
+	for (chunk_location const& where : *places)
+	{
+		auto const c = find_container(where.container);
+		if (!c || c->row.kind != kind) continue;
+		std::lock_guard const lock(m_index_mutex);
+		auto const held = m_index->holds(holder, where.container, where.ordinal);
+		if (held && *held) return true;
+	}
+	return false;
+}
+
 result<> chunk_store::release(std::string const& holder)
 {
 	std::lock_guard const lock(m_index_mutex);

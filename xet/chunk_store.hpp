@@ -81,6 +81,8 @@ public:
 	// The chunks among these that lie in xorbs are held by holder from now on, and no others (replace) or those too.
 	result<> hold(std::string const& holder, std::uint64_t logical_bytes, hash_kind kind, std::span<hash32 const> chunks, bool replace);
 	result<> release(std::string const& holder);
+	// Whether holder holds the chunk. Absent chunks are told without a look at the disk.
+	bool is_held(std::string const& holder, hash_kind kind, hash32 const& hash);
 	result<std::vector<store_index::holder_row>> holders();
 
 	// --- looking ---

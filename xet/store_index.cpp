@@ -422,6 +422,18 @@ result<std::vector<store_index::holder_row>> store_index::holders()
 	});
 }
 
+result<bool> store_index::holds(std::string const& holder, std::uint32_t xorb, std::uint32_t ordinal)
+{
+	return attempt("read", [&] {
+		SQLite::Statement row(*m_db, "SELECT bits FROM ref WHERE xorb = ? AND holder = (SELECT id FROM holder WHERE name = ?)");
+		row.bind(1, std::int64_t(xorb));
+		row.bind(2, holder);
+		if (!row.executeStep()) return false;
+		auto const b = blob(row, 0);
+		return chunk_bits(bytes(b.begin(), b.end())).test(ordinal);
+	});
+}
+
 result<chunk_refs> store_index::refs_of(std::string const& holder)
 {
 	return attempt("read", [&] {

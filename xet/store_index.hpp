@@ -88,6 +88,7 @@ public:
 		std::uint64_t logical_bytes = 0;  // size of what it stands for, repeats counted
 	};
 	result<std::vector<holder_row>> holders();
+	result<bool> holds(std::string const& holder, std::uint32_t xorb, std::uint32_t ordinal);
 	result<chunk_refs> refs_of(std::string const& holder);
 	// Everything anybody needs; refs by xorb, or'ed.
 	result<chunk_refs> all_refs();

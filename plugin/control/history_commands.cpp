@@ -96,14 +96,18 @@ std::vector<tonic::file_entry const*> files_at(tonic::manifest const& m, std::st
 	return out;
 }
 
-std::uint64_t missing_chunks(node_store& s, tonic::manifest const& m, std::vector<tonic::file_entry const*> const& files)
+std::vector<xet::chunk_ref> missing_chunks(node_store& s, tonic::manifest const& m, std::vector<tonic::file_entry const*> const& files)
 {
-	std::vector<xet::hash32> all;
+	std::vector<xet::chunk_ref> all;
 	for (auto const* f : files)
-		for (xet::chunk_ref const& c : m.chunks_of(*f)) all.push_back(c.hash);
+	{
+		auto const chunks = m.chunks_of(*f);
+		all.insert(all.end(), chunks.begin(), chunks.end());
+	}
 	std::sort(all.begin(), all.end());
 	all.erase(std::unique(all.begin(), all.end()), all.end());
-	return std::uint64_t(std::count_if(all.begin(), all.end(), [&](xet::hash32 const& h) { return !s.chunks().may_read(m.how.kind, h); }));
+	std::erase_if(all, [&](xet::chunk_ref const& c) { return s.chunks().may_read(m.how.kind, c.hash); });
+	return all;
 }
 
 bool is_version(known_version const& v, std::string const& wanted)
@@ -171,8 +175,15 @@ xet::result<json> restore_tree(node_store& s, known_version const& v, asked_path
 	bool const in_place = out.empty();
 	if (in_place && where.folder.record.role == folder_role::follower)
 		return fail(errc::refused, "this node follows the folder's publisher, who decides what is in it; restore to another place with -o OUT");
-	if (auto const missing = missing_chunks(s, v.manifest, files); missing != 0)
-		return fail(errc::not_found, missing, " chunks of this version are not here any more, nor are they in the store; nothing was restored");
+	auto missing = missing_chunks(s, v.manifest, files);
+	if (!missing.empty() && s.recall())
+	{
+		auto const total = missing.size();
+		s.recall()(v.manifest.folder, std::move(missing), [&](std::size_t left) { return send({{"event", "progress"}, {"done", total - left}, {"total", total}}); });
+		missing = missing_chunks(s, v.manifest, files);
+	}
+	if (!missing.empty())
+		return fail(errc::not_found, missing.size(), " chunks of this version are not here any more, and ", s.recall() ? "no peer that is connected kept them" : "no node runs that could ask its peers for them", "; nothing was restored");
 
 	std::filesystem::path root = in_place ? where.folder.record.path : std::filesystem::path(out);
 	std::string file_name;
@@ -250,8 +261,8 @@ xet::result<json> do_versions(node_store& s, json const& q, event_sender const& 
 			row["size"] = bytes;
 		}
 		auto const missing = missing_chunks(s, v.manifest, files);
-		row["available"] = missing == 0;
-		row["missing_chunks"] = missing;
+		row["available"] = missing.empty();
+		row["missing_chunks"] = missing.size();
 		++count;
 		listening = send(row);
 		return listening;

@@ -244,7 +244,7 @@ int versions(shell const& s, std::string const& path, bool as_json)
 		std::cout << row.at("seq") << "  " << text(row, "version").substr(0, 16) << "  " << time_text(row.at("time")) << "  " << std::setw(10) << human_bytes(row.at("size"));
 		if (row.contains("files")) std::cout << "  " << row.at("files") << " files";
 		if (row.at("current")) std::cout << "  current";
-		if (!row.at("available")) std::cout << "  " << row.at("missing_chunks") << " chunks are not here any more";
+		if (!row.at("available")) std::cout << "  " << row.at("missing_chunks") << " chunks are not here; peers may have kept them";
 		std::cout << '\n';
 	});
 	auto const r = ask_store(s.data, {{"cmd", "versions"}, {"path", path}}, std::ref(events));
