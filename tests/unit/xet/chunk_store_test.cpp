@@ -512,7 +512,8 @@ TEST_F(added, files_come_back_and_go)
 	ASSERT_TRUE(store_upkeep(*store).pack(false));
 	ASSERT_TRUE(store_upkeep(*store).collect(0, 0, false));
 	EXPECT_EQ(store->stats()->unique_bytes, 100u);
-	for (auto const& f : *again.list()) EXPECT_EQ(get(again, f.hash).size(), f.size);
+	auto const left = again.list();
+	for (auto const& f : *left) EXPECT_EQ(get(again, f.hash).size(), f.size);
 }
 
 TEST_F(added, what_cannot_be_read_is_named)
