@@ -20,6 +20,8 @@ function(_blake3_add_sources dir)
 		target_compile_definitions(blake3_sources PRIVATE BLAKE3_NO_SSE2 BLAKE3_NO_SSE41 BLAKE3_NO_AVX2 BLAKE3_NO_AVX512)
 	endif()
 	target_include_directories(blake3_sources SYSTEM INTERFACE "${dir}")
+	# only here are blake3_impl.h and what it declares within reach
+	target_compile_definitions(blake3_sources INTERFACE UT_XET_BLAKE3_BATCH=1)
 	set_target_properties(blake3_sources PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden)
 	# others' code: its warnings are not ours, and its one-time CPU detection is a benign race
 	target_compile_options(blake3_sources PRIVATE -w -O3 -fno-sanitize=all)

@@ -16,7 +16,6 @@
 #include <sys/stat.h>
 #include <system_error>
 #include <thread>
-#include <utility>
 #include <vector>
 
 namespace tonic {
@@ -60,18 +59,23 @@ std::string_view name_of_special(mode_t mode)
 	return "neither a file nor a directory";
 }
 
+// A thread costs as much as listing a few directories.
+constexpr std::ptrdiff_t min_parts = 8;
+
 class walker
 {
 public:
 	walker(scan_options const& options, progress_meter& progress, scan_result& out)
 		: m_options(options), m_progress(progress), m_out(out), m_may_split(std::thread::hardware_concurrency() >= 2) {}
-	// for a part of the tree that is walked beside another part: the directory with this path
+	// for a part of the tree that is walked beside other parts, below the directory where whole is
 	walker(walker const& whole, scan_result& out, bool may_report)
-		: m_options(whole.m_options), m_progress(whole.m_progress), m_out(out), m_path(whole.m_path), m_may_report(may_report) {}
+		: m_options(whole.m_options), m_progress(whole.m_progress), m_out(out), m_path(whole.m_path), m_is_part(true), m_may_report(may_report) {}
 
 	void walk(dir_handle const& dir);
+	std::vector<std::uint32_t>& pending() { return m_pending; }
 
 private:
+	void match_known(std::size_t index);
 	void walk_children(dir_handle const& dir, std::vector<child> const& children);
 	void walk_apart(dir_handle const& dir, std::vector<child> const& children);
 	std::vector<child> list(dir_handle const& dir);
@@ -92,7 +96,9 @@ private:
 	progress_meter& m_progress;
 	scan_result& m_out;
 	std::string m_path;  // of the entry at hand; a directory's own while its children are not
-	bool m_may_split = false;  // into two threads; once
+	std::vector<std::uint32_t> m_pending;
+	bool m_may_split = false;  // onto two threads
+	bool m_is_part = false;    // its files are compared with what is known of them when the parts are joined
 	bool m_may_report = true;  // on the scan's own thread
 };
 
@@ -101,8 +107,8 @@ void walker::walk(dir_handle const& dir)
 	auto children = list(dir);
 	refuse_twins(children);
 	auto const dirs = std::count_if(children.begin(), children.end(), [](child const& c) { return c.kind == child_kind::dir && !c.has_twin; });
-	if (dirs < 2 || !std::exchange(m_may_split, false)) return walk_children(dir, children);
-	walk_apart(dir, children);
+	if (m_may_split && dirs >= min_parts) walk_apart(dir, children);
+	else walk_children(dir, children);
 }
 
 void walker::walk_children(dir_handle const& dir, std::vector<child> const& children)
@@ -175,7 +181,9 @@ void walker::walk_apart(dir_handle const& dir, std::vector<child> const& childre
 		work(false);
 	}
 	if (failure) std::rethrow_exception(failure);
+	auto const first = m_out.files.size();
 	for (auto& part : parts) append(m_out, std::move(part));
+	for (auto i = first; i != m_out.files.size(); ++i) match_known(i);
 }
 
 std::vector<child> walker::list(dir_handle const& dir)
@@ -237,6 +245,23 @@ void walker::add_file(child const& c)
 	f.path = m_path;
 	f.stamp = c.stamp;
 	m_out.files.push_back(std::move(f));
+	if (!m_is_part) match_known(m_out.files.size() - 1);
+}
+
+// Takes over what is known of a file that did not change; notes one that is to be read.
+void walker::match_known(std::size_t index)
+{
+	auto& f = m_out.files[index];
+	auto const* known = m_options.known ? m_options.known(f.path) : nullptr;
+	bool const same = known && known->chunks && known->stamp.same_content(f.stamp);
+	bool const wanted = !same && (!m_options.want_content || m_options.want_content(f.path));
+	if (same) f.chunks = known->chunks;
+	if (known && (same || wanted))
+	{
+		f.hash = known->hash;
+		f.published = known->published;
+	}
+	if (wanted) m_pending.push_back(std::uint32_t(index));
 }
 
 void walker::add_link(int parent_fd, child const& c)
@@ -274,27 +299,6 @@ void walker::add_dir(int parent_fd, child const& c)
 	walk(dir);
 }
 
-// Takes over what is known of unchanged files; the indices of those to be read.
-std::vector<std::uint32_t> match_known(scan_options const& options, std::vector<local_file>& files)
-{
-	std::vector<std::uint32_t> pending;
-	for (std::size_t i = 0; i < files.size(); ++i)
-	{
-		auto& f = files[i];
-		auto const* known = options.known ? options.known(f.path) : nullptr;
-		bool const same = known && known->chunks && known->stamp.same_content(f.stamp);
-		bool const wanted = !same && (!options.want_content || options.want_content(f.path));
-		if (same) f.chunks = known->chunks;
-		if (known && (same || wanted))
-		{
-			f.hash = known->hash;
-			f.published = known->published;
-		}
-		if (wanted) pending.push_back(std::uint32_t(i));
-	}
-	return pending;
-}
-
 } // namespace
 
 file_stamp stamp_of(struct ::stat const& st)
@@ -321,7 +325,7 @@ xet::result<std::vector<std::uint32_t>> walk_tree(int root_fd, scan_options cons
 	dir.reset();
 	if (progress.stopped()) return xet::fail(xet::errc::cancelled, "the scan was cancelled");
 	std::sort(out.dirs.begin(), out.dirs.end(), [](auto const& a, auto const& b) { return a.path < b.path; });
-	return match_known(options, out.files);
+	return std::move(w.pending());
 }
 
 } // namespace tonic

@@ -56,7 +56,9 @@ triggered:
 
 // GCC 12 warns about the deliberately undefined values inside its own intrinsics (GCC bug 105593).
 #pragma GCC diagnostic push
+#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 constexpr std::size_t wide_lanes = 16;
 
