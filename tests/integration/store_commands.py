@@ -350,6 +350,31 @@ def quota(work):
     store.add(many)
 
 
+def room_is_made_when_full(work):
+    """What is full of what nobody needs becomes smaller without a larger quota."""
+    store = Store(work / "full")
+    limit = {"UT_XET_DISK_XET_STORE_QUOTA": "400000"}
+    first, second = (write(work / "filling" / name, random_bytes(180_000, seed)) for name, seed in (("a", 51), ("b", 52)))
+    files, _ = store.add(work / "filling", **limit)
+    store.run("store", "rm", files[str(first)]["hash"], **limit)
+    store.run("cleanup", "--max-age-days", "0", **limit)
+    assert store.stats()["xorb_bytes"] < 200_000, store.stats()
+    assert store.content(files[str(second)]["hash"]) == second.read_bytes()
+
+
+def a_new_index_knows_what_is_lost(work):
+    """A chunk that a shard lists and no xorb has is missed, whether the index was lost or not."""
+    store = Store(work / "lost and made again")
+    path = write(work / "lost.bin", random_bytes(90_000, 61))
+    digest = store.add(path)[0][str(path)]["hash"]
+    store.xorbs()[0].unlink()
+    assert store.check(code=1)["problems"]
+    store.run("store", "rebuild-index", code=1)
+    assert store.check(code=1)["problems"]
+    store.add(path)
+    assert store.content(digest) == path.read_bytes() and not store.check()["problems"]
+
+
 def mistakes(store, work):
     nothing = Store(work / "nothing here")
     for command in (["store", "ls"], ["store", "check"], ["stats"], ["store", "get", NOWHERE], ["cleanup", "--max-age-days", "0"], ["store", "rebuild-index"]):
@@ -384,6 +409,13 @@ def one_process_at_a_time(store):
             process.kill()
             process.wait()
     assert not store.check()["problems"]
+
+
+def is_private(work):
+    """Whoever makes the data directory first makes it for its user alone."""
+    store = Store(work / "made by store add")
+    store.add(write(work / "private", b"private"))
+    assert store.data.stat().st_mode & 0o077 == 0, oct(store.data.stat().st_mode)
 
 
 def odd_names(work):
@@ -515,6 +547,9 @@ def without_a_node():
         mistakes(store, work)
         one_process_at_a_time(store)
         one_lost_chunk_costs_one_file(work)
+        room_is_made_when_full(work)
+        a_new_index_knows_what_is_lost(work)
+        is_private(work)
         odd_names(work)
         if is_root():
             not_readable(work)

@@ -5,9 +5,8 @@ import contextlib
 import json
 import os
 import pathlib
-import subprocess
 
-from _nodes import BIN, Node, assert_same, playground, random_bytes, wait_for, write
+from _nodes import Node, assert_same, playground, random_bytes, wait_for, write
 
 BIG = 3 << 20  # above [versions] keep_own_bytes
 
@@ -132,14 +131,16 @@ def share_and_edit(where, a, b):
 
 def listing(node, folder, history):
     whole = kept(node, folder)
-    assert [row["seq"] for row in whole] == sorted(history, reverse=True), whole
-    assert [row["current"] for row in whole] == [True] + [False] * (len(history) - 1), whole
+    seqs = [row["seq"] for row in whole]
+    assert set(history) <= set(seqs) and seqs == sorted(seqs, reverse=True), whole
+    assert [row["current"] for row in whole] == [True] + [False] * (len(whole) - 1), whole
     times = [row["time"] for row in whole]
     assert times == sorted(times, reverse=True), times
     # only the versions that have the path
-    assert len(kept(node, folder, "sub", "doomed.txt")) == 3
-    assert len(kept(node, folder, "sub", "new name.txt")) == 2
-    one = kept(node, folder, "notes.txt")
+    for name in ("notes.txt", "sub/doomed.txt", "sub/new name.txt", "old name.txt"):
+        found = {row["seq"] for row in kept(node, folder, name)} & set(history)
+        assert found == {seq for seq, files in history.items() if name in files}, name
+    one = [row for row in kept(node, folder, "notes.txt") if row["seq"] in history]
     assert [row["size"] for row in one] == [len(history[row["seq"]]["notes.txt"][0]) for row in one], one
     assert one[-1]["mtime"] == history[one[-1]["seq"]]["notes.txt"][2] // 10**9
     refused(node, "versions", pathlib.Path(node.status(folder)["path"]) / "never there", says="no version that is kept has never there")
@@ -147,16 +148,23 @@ def listing(node, folder, history):
 
 
 def publishers_side(where, a, b, source, folder, history):
-    """Small files are all there; of the large one only what the disk still has."""
+    """Small files are all there; of the large one only what the disk still has, and what a peer has kept."""
     for row in kept(a, folder, "notes.txt") + kept(a, folder, "sub", "doomed.txt"):
         assert row["available"], row
     big = kept(a, folder, "big.bin")
     assert big[0]["available"] and not big[1]["available"] and big[1]["missing_chunks"] > 0, big
     first = min(history)
-    refused(a, "restore", source / "big.bin", "--version", first, "-o", where / "out", says="nothing was restored")
+    assert b.stop() == 0
+    wait_for(lambda: a.status(folder)["peers"] == 0, 20, "the peer to be gone")
+    refused(a, "restore", source / "big.bin", "--version", first, "-o", where / "out", says="no peer that is connected kept them")
+    refused(a, "restore", source, "--version", first, "-o", where / "out", says="no peer that is connected kept them")
     assert not (where / "out").exists()
-    refused(a, "restore", source, "--version", first, "-o", where / "out", says="nothing was restored")
     refused(a, "restore", source / "notes.txt", "--version", "12345", says="there is no version 12345")
+    b.start()
+    wait_for(lambda: a.status(folder)["peers"] == 1 and b.in_sync(folder), 20, "the peer to be back")
+    a.xet("restore", source, "--version", first, "-o", where / "asked back")
+    assert snapshot(where / "asked back") == history[first], "what the peer had kept is something else"
+    assert {row["seq"]: row for row in kept(a, folder, "big.bin")}[first]["available"], "what came back was not kept"
 
     # in place: a new version, which reaches the other node
     now = (source / "notes.txt").read_bytes()
@@ -206,6 +214,8 @@ def made_again(where, a, b, source, folder, history):
         node.xet("cleanup", "--max-age-days", "0")
         assert rows(node, "store", "check")[0]["problems"] == []
     assert rows(b, "versions", path) == before
+    edited = sorted(history)[1:-1]
+    refused(a, "restore", source / "big.bin", "--version", edited[-1], "-o", where / "out", says="no node runs that could ask")
     out = where / "after"
     for seq, files in history.items():
         b.xet("restore", path, "--version", seq, "-o", out / str(seq))
