@@ -659,7 +659,8 @@ xet::result<> folder::publish(tonic::manifest next)
 
 xet::result<> folder::take_version(tonic::manifest manifest, std::string_view data, std::optional<xet::wire::folder_head> head)
 {
-	auto const written = tonic::write_file_atomically(tonic_path(), data);
+	// their names are synced with folder.json's, at the end
+	auto const written = tonic::write_file_atomically(tonic_path(), data, tonic::durability::content);
 	if (!written) return written;
 	auto v = make_version(std::move(manifest), data, tonic_path());
 	if (!v) return tl::unexpected(v.error());
@@ -668,7 +669,7 @@ xet::result<> folder::take_version(tonic::manifest manifest, std::string_view da
 	if (head)
 	{
 		auto const bytes = xet::wire::encode(*head);
-		auto const saved = tonic::write_file_atomically(m_state_dir / "head", xet::as_text(bytes));
+		auto const saved = tonic::write_file_atomically(m_state_dir / "head", xet::as_text(bytes), tonic::durability::content);
 		if (!saved) return saved;
 	}
 	m_newest_seq = (*v)->manifest->seq;

@@ -306,6 +306,7 @@ xet::result<std::shared_ptr<folder>> node::open_folder(folder_record record)
 		m_by_info_hash[info_hash] = id;
 		existing = m_swarms[info_hash].lock();
 	}
+	f->start();
 	if (existing)
 		m_shared->on_network([existing, f] {
 			if (existing->attached()) return;
@@ -316,7 +317,6 @@ xet::result<std::shared_ptr<folder>> node::open_folder(folder_record record)
 	{
 		if (auto const added = add_carrier(*f); !added) return tl::unexpected(added.error());
 	}
-	f->start();
 	return f;
 }
 
@@ -333,7 +333,8 @@ xet::result<> node::add_carrier(folder const& f)
 	{
 		for (auto const& [file, data] : {std::pair(save_path / made.descriptor_name, made.descriptor), std::pair(f.torrent_path(), made.torrent)})
 		{
-			auto const written = tonic::write_file_atomically(file, data);
+			// made again at every start
+			auto const written = tonic::write_file_atomically(file, data, tonic::durability::none);
 			if (!written) return written;
 		}
 	}

@@ -45,7 +45,7 @@ timespec to_timespec(std::int64_t ns)
 	return t;
 }
 
-int write_and_sync(int fd, std::string_view data)
+int write_all(int fd, std::string_view data)
 {
 	while (!data.empty())
 	{
@@ -54,7 +54,7 @@ int write_and_sync(int fd, std::string_view data)
 		if (n < 0) return -1;
 		data.remove_prefix(std::size_t(n));
 	}
-	return ::fsync(fd);
+	return 0;
 }
 
 std::optional<std::string> read_to_end(int fd, std::size_t max_bytes)
@@ -105,7 +105,7 @@ std::string shell_quoted(std::string_view text)
 	return ret + "'";
 }
 
-xet::result<> write_file_atomically(std::filesystem::path const& file, std::string_view data)
+xet::result<> write_file_atomically(std::filesystem::path const& file, std::string_view data, durability keep)
 {
 	std::filesystem::path temporary;
 	auto fd = open_temporary(file, 0666, temporary);
@@ -113,13 +113,13 @@ xet::result<> write_file_atomically(std::filesystem::path const& file, std::stri
 
 	struct ::stat old{};
 	if (::stat(file.c_str(), &old) == 0) (void)::fchmod(fd.get(), old.st_mode & 0777);  // keep what its owner chose
-	if (write_and_sync(fd.get(), data) != 0 || ::rename(temporary.c_str(), file.c_str()) != 0)
+	if (write_all(fd.get(), data) != 0 || (keep != durability::none && ::fsync(fd.get()) != 0) || ::rename(temporary.c_str(), file.c_str()) != 0)
 	{
 		auto ret = system_failure("cannot write ", file.native());
 		::unlink(temporary.c_str());
 		return ret;
 	}
-	sync_directory_of(file);
+	if (keep == durability::content_and_name) sync_directory_of(file);
 	return {};
 }
 

@@ -21,8 +21,8 @@ using xet::system_failure;
 std::int64_t to_nanoseconds(timespec const& t);
 timespec to_timespec(std::int64_t ns);
 
-// Writes all of data and syncs it to the disk. 0, or -1 with errno set.
-int write_and_sync(int fd, std::string_view data);
+// Writes all of data. 0, or -1 with errno set.
+int write_all(int fd, std::string_view data);
 // Reads to the end, but not more than max_bytes + 1 (one more tells that there was more). Nothing with errno set on an error.
 std::optional<std::string> read_to_end(int fd, std::size_t max_bytes);
 

@@ -63,7 +63,7 @@ xet::result<bool> create_key_file(std::filesystem::path const& file, std::string
 	auto const fd = open_temporary(file, 0600, temporary);
 	if (!fd) return system_failure("cannot write the key file ", file.native());
 
-	auto const written = ::fchmod(fd.get(), 0600) == 0 ? write_and_sync(fd.get(), line) : -1;
+	auto const written = ::fchmod(fd.get(), 0600) == 0 && write_all(fd.get(), line) == 0 ? ::fsync(fd.get()) : -1;
 	int const linked = written == 0 ? ::link(temporary.c_str(), file.c_str()) : -1;
 	int const reason = errno;
 	::unlink(temporary.c_str());

@@ -49,8 +49,10 @@ struct local_index::database
 	explicit database(std::filesystem::path const& file)
 		: db(file, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE)
 	{
-		db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2000;");
+		// an empty index that a power cut takes is made again
+		db.exec("PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; PRAGMA cache_size = -2000;");
 		db.exec(schema);
+		db.exec("PRAGMA synchronous = NORMAL;");
 	}
 	SQLite::Database db;
 };

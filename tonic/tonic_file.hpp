@@ -27,8 +27,11 @@ xet::result<manifest> decode_tonic(std::string_view data);
 // Reads a file and decodes it; the error begins with the file's name.
 xet::result<manifest> read_tonic(std::filesystem::path const& file);
 
-// Writes next to it, fsyncs, renames. Shared by everything that replaces a small file.
-xet::result<> write_file_atomically(std::filesystem::path const& file, std::string_view data);
+// What of a file that was written survives a power cut. Content without the name: whoever syncs the directory next sees to it.
+enum class durability { none, content, content_and_name };
+
+// Writes next to it, syncs, renames. Shared by everything that replaces a small file.
+xet::result<> write_file_atomically(std::filesystem::path const& file, std::string_view data, durability keep = durability::content_and_name);
 // Whole file, at most max_bytes. Errors: not_found, io, limit.
 xet::result<std::string> read_whole_file(std::filesystem::path const& file, std::size_t max_bytes);
 
