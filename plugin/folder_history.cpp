@@ -42,6 +42,9 @@ void folder::keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> co
 		}
 		if (!done) break;
 	}
+	if (done) done = writer.flush();
+	std::lock_guard const lock(m_shared->store->holding());
+	if (m_stop) return;  // it was left perhaps: nothing is held for it any more
 	if (done) done = writer.commit(kept_versions().holder(), logical_bytes);
 	if (!done) m_shared->log.warning("folder ", m_id, ": what is replaced is not all kept: ", done.error().message);
 	else if (lost != 0) m_shared->log.info("folder ", m_id, ": ", lost, " chunks of the version before are not kept: they are not here any more");
@@ -151,6 +154,7 @@ void folder::store_recalled(xet::hash_kind kind)
 	xet::result<> done;
 	for (auto const& [hash, data] : m_recall_buffer)
 		if (done) done = writer.put(hash, data);
+	std::lock_guard const lock(m_shared->store->holding());
 	if (done) done = writer.commit(kept_versions().holder(), 0);
 	if (!done) m_shared->log.warning("folder ", m_id, ": ", done.error().message);
 	m_recall_buffer.clear();
@@ -161,9 +165,8 @@ void folder::expire_versions()
 {
 	auto const v = current();
 	if (!m_shared->store || !v) return;
-	if (!kept_versions().expire(m_shared->store->policy(), m_shared->store->chunks().now())) return;
-	auto const held = kept_versions().hold(m_shared->store->chunks(), v->manifest.get());
-	if (!held) m_shared->log.warning("folder ", m_id, ": ", held.error().message);
+	auto const done = m_shared->store->expire(kept_versions(), v->manifest.get());
+	if (!done) m_shared->log.warning("folder ", m_id, ": ", done.error().message);
 }
 
 } // namespace ut_xet

@@ -5,6 +5,7 @@
 #include "tonic/tonic_file.hpp"
 
 #include <fcntl.h>
+#include <mutex>
 
 namespace ut_xet {
 
@@ -80,8 +81,17 @@ void node_store::read_folders()
 	}
 }
 
+xet::result<bool> node_store::expire(tonic::history const& kept, tonic::manifest const* current)
+{
+	std::lock_guard const lock(m_holding);
+	if (!kept.expire(policy(), m_chunks->now())) return false;
+	if (auto const held = kept.hold(*m_chunks, current); !held) return tl::unexpected(held.error());
+	return true;
+}
+
 xet::result<> node_store::restore_holders()
 {
+	std::lock_guard const lock(m_holding);
 	auto const holders = m_chunks->holders();
 	if (!holders) return tl::unexpected(holders.error());
 	std::set<std::string> held, present;
@@ -90,7 +100,7 @@ xet::result<> node_store::restore_holders()
 	{
 		auto const kept = p.kept();
 		present.insert(kept.holder());
-		if (held.contains(kept.holder()) || kept.list().empty()) continue;
+		if (held.contains(kept.holder())) continue;
 		auto const current = tonic::read_tonic(p.tonic());
 		if (auto const done = kept.hold(*m_chunks, current ? &*current : nullptr); !done) return done;
 	}

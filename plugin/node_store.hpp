@@ -9,6 +9,8 @@
 #include "xet/added_files.hpp"
 #include "xet/store_upkeep.hpp"
 
+#include <mutex>
+
 namespace ut_xet {
 
 // Where the chunks of a node are: [disk] xet_chunk_store_path, or store/ in the data directory.
@@ -23,6 +25,10 @@ public:
 	xet::chunk_store& chunks() { return *m_chunks; }
 	xet::added_files& added() { return m_added; }
 	config const& how() const { return m_config; }
+	// Held while it is decided what a folder holds, and carried out.
+	std::mutex& holding() { return m_holding; }
+	// Versions the policy does not keep go, and with them what only they needed. Whether there were any.
+	xet::result<bool> expire(tonic::history const& kept, tonic::manifest const* current);
 	tonic::keep_policy policy() const { return {std::uint32_t(m_config.keep_versions), std::uint32_t(m_config.keep_days)}; }
 
 	struct place
@@ -56,6 +62,7 @@ private:
 	config m_config;
 	std::unique_ptr<xet::chunk_store> m_chunks;
 	xet::added_files m_added;
+	std::mutex m_holding;
 	recaller m_recall;
 };
 

@@ -87,7 +87,7 @@ xet::result<> history::hold(xet::chunk_store& store, manifest const* current) co
 	}
 	if (current != nullptr) add(*current);
 	if (!kind) return store.release(m_holder);
-	return store.hold(m_holder, logical, *kind, all, true);
+	return store.hold_only(m_holder, logical, *kind, all, xet::chunk_store::others::may_lie_elsewhere);
 }
 
 std::vector<file_entry const*> replaced_files(manifest const& before, manifest const& after)

@@ -38,34 +38,55 @@ std::uint64_t total_size(shard const& s)
 }
 
 // The regular files of paths, with the names they get.
-std::vector<std::pair<std::filesystem::path, std::string>> find_files(std::vector<std::filesystem::path> const& paths, std::vector<std::string>& skipped)
+class file_finder
 {
-	std::vector<std::pair<std::filesystem::path, std::string>> out;
-	for (auto const& given : paths)
+public:
+	using found_list = std::vector<std::pair<std::filesystem::path, std::string>>;
+	explicit file_finder(std::vector<std::string>& skipped) : m_skipped(skipped) {}
+
+	void look(std::filesystem::path const& given)
 	{
 		std::error_code ec;
-		auto const path = std::filesystem::absolute(given, ec).lexically_normal();
-		auto const base = (path.has_filename() ? path : path.parent_path()).parent_path();
-		auto const take = [&](std::filesystem::path const& p) {
-			std::error_code unknown;
-			auto const kind = std::filesystem::symlink_status(p, unknown).type();
-			if (kind == std::filesystem::file_type::regular) out.emplace_back(p, p.lexically_relative(base).generic_string());
-			else if (kind == std::filesystem::file_type::not_found) skipped.push_back(cat(p.native(), ": there is no such file"));
-			else if (kind != std::filesystem::file_type::directory) skipped.push_back(cat(p.native(), ": not a regular file"));
-		};
-		if (!std::filesystem::is_directory(path, ec))
-		{
-			take(path);
-			continue;
-		}
-		std::filesystem::recursive_directory_iterator i(path, std::filesystem::directory_options::skip_permission_denied, ec);
-		for (; !ec && i != std::filesystem::recursive_directory_iterator(); i.increment(ec)) take(i->path());
-		if (ec) skipped.push_back(cat(path.native(), ": ", ec.message()));
+		auto path = std::filesystem::absolute(given, ec).lexically_normal();
+		if (!path.has_filename()) path = path.parent_path();
+		m_base = path.parent_path();
+		// the path somebody names may be a link; what lies below it is not followed
+		if (std::filesystem::is_directory(path, ec)) descend(path);
+		else take(path);
 	}
-	std::sort(out.begin(), out.end());
-	out.erase(std::unique(out.begin(), out.end()), out.end());
-	return out;
-}
+	found_list take_all()
+	{
+		std::sort(m_found.begin(), m_found.end());
+		m_found.erase(std::unique(m_found.begin(), m_found.end()), m_found.end());
+		return std::move(m_found);
+	}
+
+private:
+	void descend(std::filesystem::path const& dir)
+	{
+		std::error_code ec;
+		std::filesystem::directory_iterator i(dir, ec);
+		for (; !ec && i != std::filesystem::directory_iterator(); i.increment(ec)) take(i->path());
+		if (ec) m_skipped.push_back(cat(dir.native(), ": ", ec.message()));
+	}
+	void take(std::filesystem::path const& path)
+	{
+		std::error_code unknown;
+		auto const kind = std::filesystem::symlink_status(path, unknown).type();
+		auto const refuse = [&](std::string const& why) { m_skipped.push_back(cat(path.native(), ": ", why)); };
+		if (kind == std::filesystem::file_type::directory) return descend(path);
+		if (kind == std::filesystem::file_type::not_found) return refuse("there is no such file");
+		if (kind != std::filesystem::file_type::regular) return refuse("not a regular file");
+		shard one;
+		one.files.push_back({path.lexically_relative(m_base).generic_string(), {}, 0, {}});
+		if (auto const ok = check_shard(one); !ok) return refuse(ok.error().message);
+		m_found.emplace_back(path, one.files.front().path);
+	}
+
+	std::vector<std::string>& m_skipped;
+	std::filesystem::path m_base;
+	found_list m_found;
+};
 
 std::optional<hash_kind> kind_of_chunk(hash32 const& hash, bytes_view data)
 {
@@ -136,7 +157,7 @@ result<std::string> added_files::save(hash_kind kind, shard const& s)
 
 result<> added_files::hold(on_disk const& s)
 {
-	return m_store.hold(cat(holder_prefix, s.name), total_size(s.content), s.kind, s.content.chunks, true);
+	return m_store.hold_only(cat(holder_prefix, s.name), total_size(s.content), s.kind, s.content.chunks, chunk_store::others::are_wanted);
 }
 
 result<> added_files::restore(std::string& note)
@@ -170,7 +191,9 @@ result<> added_files::restore(std::string& note)
 result<added_files::added> added_files::add(std::vector<std::filesystem::path> const& paths, options const& how)
 {
 	added out;
-	auto const found = find_files(paths, out.skipped);
+	file_finder finder(out.skipped);
+	for (auto const& path : paths) finder.look(path);
+	auto const found = finder.take_all();
 	store_writer writer(m_store, how.how.kind);
 	shard s;
 	for (auto const& [path, name] : found)
@@ -252,26 +275,57 @@ result<added_files::imported> added_files::import_loose(std::filesystem::path co
 	return out;
 }
 
+// A shard does not say how many chunks a file has: their sizes do. The size of a chunk that is lost is not known; then the file's
+// hash tells which of the few possible numbers is right.
+result<std::size_t> added_files::count_chunks(on_disk const& s, shard_file const& f, std::size_t first)
+{
+	auto const& all = s.content.chunks;
+	std::uint64_t known = 0, unknown = 0;
+	for (std::size_t n = 0;; ++n)
+	{
+		if (known + unknown > f.size) break;
+		if (unknown == 0 && known == f.size) return n;
+		if (unknown != 0 && f.size <= known + unknown * max_chunk_bytes)
+		{
+			chunk_list list;
+			for (std::size_t i = 0; i < n; ++i) list.push_back({all[first + i], 0});
+			if (s.kind != hash_kind::hf && file_hash(s.kind, list) == f.hash) return n;
+		}
+		if (first + n == all.size()) break;
+		auto const size = m_store.size_of(s.kind, all[first + n]);
+		if (size) known += *size;
+		else if (size.error().code == errc::not_found) ++unknown;
+		else return tl::unexpected(size.error());
+	}
+	if (unknown != 0) return fail(errc::mismatch, unknown, " chunks around ", f.path, " are lost, so the shard ", s.name, " cannot be read");
+	return fail(errc::invalid, "the shard ", s.name, " lists chunks that do not make ", f.path);
+}
+
 result<std::vector<std::size_t>> added_files::first_chunks(on_disk const& s)
 {
-	std::vector<std::size_t> out;
-	std::size_t at = 0;
+	std::vector<std::size_t> out{0};
 	for (shard_file const& f : s.content.files)
 	{
-		out.push_back(at);
-		std::uint64_t left = f.size;
-		while (left > 0)
-		{
-			if (at == s.content.chunks.size()) return fail(errc::invalid, "the shard ", s.name, " lists too few chunks for ", f.path);
-			auto const size = m_store.size_of(s.kind, s.content.chunks[at]);
-			if (!size) return tl::unexpected(size.error());
-			if (*size == 0 || *size > left) return fail(errc::invalid, "the shard ", s.name, " lists chunks that do not make ", f.path);
-			left -= *size;
-			++at;
-		}
+		auto const n = count_chunks(s, f, out.back());
+		if (!n) return tl::unexpected(n.error());
+		out.push_back(out.back() + *n);
 	}
-	out.push_back(at);
 	return out;
+}
+
+// The new shard is there, and holds, before the old one goes.
+result<> added_files::replace(on_disk const& old, on_disk rest)
+{
+	if (!rest.content.chunks.empty() || !rest.content.files.empty())
+	{
+		auto const saved = save(rest.kind, rest.content);
+		if (!saved) return tl::unexpected(saved.error());
+		rest.name = *saved;
+		if (auto const held = hold(rest); !held) return held;
+	}
+	if (auto const gone = m_store.files().remove(dir() / old.name); !gone) return gone;
+	if (auto const synced = m_store.files().sync_dir(dir()); !synced) return synced;
+	return m_store.release(cat(holder_prefix, old.name));
 }
 
 result<std::size_t> added_files::remove(hash32 const& file_hash)
@@ -286,6 +340,15 @@ result<std::size_t> added_files::remove(hash32 const& file_hash)
 		if (!s) return tl::unexpected(s.error());
 		auto const is_it = [&](shard_file const& f) { return f.hash == file_hash; };
 		auto const count = std::count_if(s->content.files.begin(), s->content.files.end(), is_it);
+		if (s->content.files.empty())
+		{
+			// loose chunks that were imported: each stands for itself
+			on_disk rest = *s;
+			if (std::erase(rest.content.chunks, file_hash) == 0) continue;
+			++removed;
+			if (auto const done = replace(*s, rest); !done) return tl::unexpected(done.error());
+			continue;
+		}
 		if (count == 0) continue;
 		removed += std::size_t(count);
 		auto const first = first_chunks(*s);
@@ -299,16 +362,7 @@ result<std::size_t> added_files::remove(hash32 const& file_hash)
 			rest.content.chunks.insert(rest.content.chunks.end(), s->content.chunks.begin() + std::ptrdiff_t((*first)[i])
 				, s->content.chunks.begin() + std::ptrdiff_t((*first)[i + 1]));
 		}
-		if (!rest.content.files.empty())
-		{
-			auto const saved = save(rest.kind, rest.content);
-			if (!saved) return tl::unexpected(saved.error());
-			rest.name = *saved;
-			if (auto const held = hold(rest); !held) return tl::unexpected(held.error());
-		}
-		if (auto const gone = m_store.files().remove(dir() / name); !gone) return tl::unexpected(gone.error());
-		if (auto const synced = m_store.files().sync_dir(dir()); !synced) return tl::unexpected(synced.error());
-		if (auto const released = m_store.release(cat(holder_prefix, name)); !released) return tl::unexpected(released.error());
+		if (auto const done = replace(*s, rest); !done) return tl::unexpected(done.error());
 	}
 	return removed;
 }

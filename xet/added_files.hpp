@@ -52,7 +52,7 @@ public:
 	// Others are skipped. progress: files done and in all; false ends it.
 	result<imported> import_loose(std::filesystem::path const& dir, std::function<bool(std::uint64_t, std::uint64_t)> const& progress = {});
 
-	// Gives up every added file of that hash; how many there were. The chunks go when they are collected.
+	// Gives up every added file, and every imported chunk, of that hash; how many there were. The chunks go when they are collected.
 	result<std::size_t> remove(hash32 const& file_hash);
 
 	struct listed
@@ -79,7 +79,9 @@ private:
 	result<on_disk> load(std::string const& name);
 	result<std::string> save(hash_kind kind, shard const& s);
 	result<> hold(on_disk const& s);
-	// Where each file's chunks begin in the list; they follow from the sizes.
+	result<> replace(on_disk const& old, on_disk rest);
+	result<std::size_t> count_chunks(on_disk const& s, shard_file const& f, std::size_t first);
+	// Where each file's chunks begin in the list, and where the last one's end.
 	result<std::vector<std::size_t>> first_chunks(on_disk const& s);
 
 	chunk_store& m_store;

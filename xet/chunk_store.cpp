@@ -305,27 +305,41 @@ result<chunk_store::container_ptr> chunk_store::add_xorb(hash_kind kind, xorb_bu
 {
 	auto const built = builder.finish(m_options.compress);
 	std::shared_lock const no_removal(m_removal_mutex);
-	return write_xorb(kind, built, builder.payload_bytes());
+	return write_xorb(kind, built, builder.payload_bytes(), room::asked_for);
 }
 
-// With m_removal_mutex.
-result<chunk_store::container_ptr> chunk_store::write_xorb(hash_kind kind, xorb_builder::built const& built, std::uint64_t payload_bytes)
+// A whole one of that name, pinned; null: there is none.
+chunk_store::container_ptr chunk_store::pin_same(hash_kind kind, hash32 const& name)
 {
-	{
-		// the same xorb again, whole: nothing to write
-		std::shared_lock const lock(m_containers_mutex);
-		auto const same = m_by_name.find({kind, built.hash});
-		if (same != m_by_name.end())
-		{
-			auto const c = m_containers.at(same->second);
-			if (!c->suspect)
-			{
-				++c->pins;
-				return c;
-			}
-		}
-	}
-	if (auto const room = admit(built.file.size()); !room) return tl::unexpected(room.error());
+	std::shared_lock const lock(m_containers_mutex);
+	auto const same = m_by_name.find({kind, name});
+	if (same == m_by_name.end()) return nullptr;
+	auto const c = m_containers.at(same->second);
+	if (c->suspect) return nullptr;
+	++c->pins;
+	return c;
+}
+
+result<chunk_store::container_ptr> chunk_store::write_xorb(hash_kind kind, xorb_builder::built const& built, std::uint64_t payload_bytes, room r)
+{
+	std::pair const name(kind, built.hash);
+	std::unique_lock lock(m_writing_mutex);
+	m_writing_ended.wait(lock, [&] { return !m_writing.contains(name); });
+	// the same xorb again: nothing to write
+	if (auto const same = pin_same(kind, built.hash)) return same;
+	m_writing.insert(name);
+	lock.unlock();
+	auto written = write_new_xorb(kind, built, payload_bytes, r);
+	lock.lock();
+	m_writing.erase(name);
+	m_writing_ended.notify_all();
+	return written;
+}
+
+result<chunk_store::container_ptr> chunk_store::write_new_xorb(hash_kind kind, xorb_builder::built const& built, std::uint64_t payload_bytes, room r)
+{
+	if (r == room::asked_for)
+		if (auto const ok = admit(built.file.size()); !ok) return tl::unexpected(ok.error());
 	m_pending_bytes += built.file.size();
 	struct pending_guard
 	{
@@ -378,6 +392,7 @@ result<chunk_store::container_ptr> chunk_store::register_xorb(xorb_row row, std:
 			auto const id = m_index->add_xorb(row, chunks, old ? std::optional(old->row.id) : std::nullopt);
 			if (!id) return tl::unexpected(id.error());
 			row.id = *id;
+			if (old) m_written_anew[old->row.id] = row.id;
 		}
 		if (old)
 		{
@@ -444,10 +459,23 @@ void chunk_store::forget(std::vector<container_ptr> const& gone)
 
 // --- holders -----------------------------------------------------------------------------------------------------------
 
-result<> chunk_store::hold(std::string const& holder, std::uint64_t logical_bytes, hash_kind kind, std::span<hash32 const> chunks, bool replace)
+result<> chunk_store::hold_refs(std::string const& holder, std::uint64_t logical_bytes, chunk_refs refs, bool replace)
+{
+	chunk_refs now_at;
+	for (auto& [id, bits] : refs)
+	{
+		auto to = id;
+		for (auto i = m_written_anew.find(to); i != m_written_anew.end(); i = m_written_anew.find(to)) to = i->second;
+		now_at[to] |= bits;
+	}
+	return m_index->hold(holder, logical_bytes, now_at, replace, now());
+}
+
+result<> chunk_store::hold_only(std::string const& holder, std::uint64_t logical_bytes, hash_kind kind, std::span<hash32 const> chunks, others rest)
 {
 	chunk_refs refs;
 	std::map<std::uint32_t, container_ptr> pinned;
+	std::vector<wanted_chunk> missing;
 	result<> done;
 	for (hash32 const& h : chunks)
 	{
@@ -458,14 +486,21 @@ result<> chunk_store::hold(std::string const& holder, std::uint64_t logical_byte
 			done = tl::unexpected(where.error());
 			break;
 		}
-		if (!*where) continue;
+		if (!*where)
+		{
+			if (rest == others::are_wanted) missing.push_back({kind, h, 0, holder});
+			continue;
+		}
 		refs[(*where)->container].set((*where)->ordinal);
 		if (!pinned.emplace(c->row.id, c).second) --c->pins;
 	}
 	if (done)
 	{
 		std::lock_guard const lock(m_index_mutex);
-		done = m_index->hold(holder, logical_bytes, refs, replace, now());
+		done = hold_refs(holder, logical_bytes, refs, true);
+		if (done && !missing.empty()) done = m_index->want(missing);
+		if (done)
+			for (wanted_chunk const& w : missing) m_wanted.insert({w.kind, w.hash});
 	}
 	for (auto const& [id, c] : pinned) --c->pins;
 	return done;

@@ -14,6 +14,7 @@
 #include "xet/store_index.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -78,8 +79,10 @@ public:
 	void remove_source(chunk_source const* source);
 
 	// --- holders ---
-	// The chunks among these that lie in xorbs are held by holder from now on, and no others (replace) or those too.
-	result<> hold(std::string const& holder, std::uint64_t logical_bytes, hash_kind kind, std::span<hash32 const> chunks, bool replace);
+	// The chunks among these that lie in xorbs are held by holder from now on, and no others. The rest is left alone, or, if all of
+	// them should be here, wanted.
+	enum class others { may_lie_elsewhere, are_wanted };
+	result<> hold_only(std::string const& holder, std::uint64_t logical_bytes, hash_kind kind, std::span<hash32 const> chunks, others rest);
 	result<> release(std::string const& holder);
 	// Whether holder holds the chunk. Absent chunks are told without a look at the disk.
 	bool is_held(std::string const& holder, hash_kind kind, hash32 const& hash);
@@ -156,7 +159,13 @@ private:
 	result<container_ptr> register_xorb(xorb_row row, std::span<xorb_entry const> chunks);
 	// Writes one, durably, and takes it in; pinned once for the caller.
 	result<container_ptr> add_xorb(hash_kind kind, xorb_builder& builder);
-	result<container_ptr> write_xorb(hash_kind kind, xorb_builder::built const& built, std::uint64_t payload_bytes);
+	// With m_removal_mutex. room_for_it: whether quota and reserve are to be kept to; what makes room need not.
+	enum class room { asked_for, taken };
+	result<container_ptr> write_xorb(hash_kind kind, xorb_builder::built const& built, std::uint64_t payload_bytes, room r);
+	result<container_ptr> write_new_xorb(hash_kind kind, xorb_builder::built const& built, std::uint64_t payload_bytes, room r);
+	container_ptr pin_same(hash_kind kind, hash32 const& name);
+	// With m_index_mutex: refs to xorbs that were written anew since go to these.
+	result<> hold_refs(std::string const& holder, std::uint64_t logical_bytes, chunk_refs refs, bool replace);
 	result<> heal(container const& c, std::span<xorb_entry const> chunks);
 	result<> mark_wanted(hash_kind kind, hash32 const& hash, chunk_locations const& places);
 	// Index rows are gone already: removes the files, and the chunks from the table.
@@ -176,7 +185,11 @@ private:
 	std::unique_ptr<store_index> m_index;
 	std::mutex m_table_mutex;  // keeps the order of numbers: taken before m_index_mutex
 	std::unique_ptr<chunk_table> m_table;
-	std::set<std::pair<hash_kind, hash32>> m_wanted;  // m_index_mutex
+	std::set<std::pair<hash_kind, hash32>> m_wanted;         // m_index_mutex
+	std::map<std::uint32_t, std::uint32_t> m_written_anew;  // damaged xorb → the same one, whole; m_index_mutex
+	std::mutex m_writing_mutex;
+	std::condition_variable m_writing_ended;
+	std::set<std::pair<hash_kind, hash32>> m_writing;  // xorbs: of one name, one at a time
 
 	mutable std::shared_mutex m_sources_mutex;
 	std::vector<std::shared_ptr<chunk_source const>> m_sources;

@@ -214,7 +214,7 @@ result<> store_upkeep::pack_group(group const& g, packed& report)
 	if (!builder.empty())
 	{
 		auto const built = builder.finish(m_store.options().compress);
-		auto const written = m_store.write_xorb(g.kind, built, builder.payload_bytes());
+		auto const written = m_store.write_xorb(g.kind, built, builder.payload_bytes(), chunk_store::room::taken);
 		if (!written) return tl::unexpected(written.error());
 		made = *written;
 		report.bytes_after += made->row.stored;
@@ -334,7 +334,7 @@ result<> store_upkeep::repair(chunk_store::container_ptr const& c, std::vector<x
 	if (!builder.empty())
 	{
 		auto const built = builder.finish(m_store.options().compress);
-		auto const written = m_store.write_xorb(c->row.kind, built, builder.payload_bytes());
+		auto const written = m_store.write_xorb(c->row.kind, built, builder.payload_bytes(), chunk_store::room::taken);
 		if (!written) return tl::unexpected(written.error());
 		made = *written;
 		--made->pins;

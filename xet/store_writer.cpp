@@ -100,7 +100,7 @@ result<> store_writer::commit(std::string const& holder, std::uint64_t logical_b
 {
 	if (auto const done = flush(); !done) return done;
 	std::lock_guard const lock(m_store.m_index_mutex);
-	auto const held = m_store.m_index->hold(holder, logical_bytes, m_refs, replace, m_store.now());
+	auto const held = m_store.hold_refs(holder, logical_bytes, m_refs, replace);
 	return held ? held : broken(held.error());
 }
 

@@ -5,6 +5,7 @@
 #include "tonic/folder_fs.hpp"
 #include "tonic/path_rules.hpp"
 #include "tonic/tonic_file.hpp"
+#include "xet/merkle.hpp"
 #include "xet/store_writer.hpp"
 #include "xet/wire.hpp"
 
@@ -116,22 +117,44 @@ bool is_version(known_version const& v, std::string const& wanted)
 		|| (wanted.size() >= min_version_digits && v.ref.starts_with(wanted));
 }
 
-xet::result<> write_chunks(node_store& s, tonic::manifest const& m, tonic::file_entry const& f, int fd)
+// Reads what is needed for a restore. What should be here and is not is asked of the folder's peers, until that has failed once.
+class version_reader
 {
-	std::uint64_t at = 0;
-	for (xet::chunk_ref const& c : m.chunks_of(f))
+public:
+	version_reader(node_store& s, tonic::manifest const& m) : m_store(s), m_manifest(m), m_ask(bool(s.recall())) {}
+
+	xet::result<xet::bytes> read(xet::chunk_ref const& c)
 	{
-		auto const data = s.chunks().read(m.how.kind, c.hash);
-		if (!data) return fail(data.error().code, tonic::printable(f.path), ": ", data.error().message);
-		if (auto const written = tonic::write_at(fd, at, *data, f.path); !written) return written;
-		at += data->size();
+		auto data = m_store.chunks().read(m_manifest.how.kind, c.hash);
+		if (data || !m_ask) return data;
+		m_store.recall()(m_manifest.folder, {c}, [](std::size_t) { return true; });
+		data = m_store.chunks().read(m_manifest.how.kind, c.hash);
+		m_ask = bool(data);
+		return data;
 	}
-	if (::ftruncate(fd, off_t(at)) != 0 || ::fchmod(fd, f.mode) != 0 || ::fsync(fd) != 0) return tonic::system_failure("cannot write ", tonic::printable(f.path));
-	return {};
-}
+
+	xet::result<> write_file(tonic::file_entry const& f, int fd)
+	{
+		std::uint64_t at = 0;
+		for (xet::chunk_ref const& c : m_manifest.chunks_of(f))
+		{
+			auto const data = read(c);
+			if (!data) return tl::unexpected(data.error());
+			if (auto const written = tonic::write_at(fd, at, *data, f.path); !written) return written;
+			at += data->size();
+		}
+		if (::ftruncate(fd, off_t(at)) != 0 || ::fchmod(fd, f.mode) != 0 || ::fsync(fd) != 0) return tonic::system_failure("cannot write it");
+		return {};
+	}
+
+private:
+	node_store& m_store;
+	tonic::manifest const& m_manifest;
+	bool m_ask;
+};
 
 // Complete and synced beside its place, then renamed: nobody sees half a file.
-xet::result<> restore_file(node_store& s, tonic::manifest const& m, tonic::file_entry const& f, tonic::folder_fs const& into, std::string const& path)
+xet::result<> restore_file(version_reader& reader, tonic::file_entry const& f, tonic::folder_fs const& into, std::string const& path)
 {
 	auto const slash = path.rfind('/');
 	if (slash != std::string::npos)
@@ -140,32 +163,49 @@ xet::result<> restore_file(node_store& s, tonic::manifest const& m, tonic::file_
 	(void)into.remove_file(temporary);
 	auto const fd = into.open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	if (!fd) return tl::unexpected(fd.error());
-	auto done = write_chunks(s, m, f, fd->get());
+	auto done = reader.write_file(f, fd->get());
 	if (done) done = into.set_times(temporary, f.mtime_ns);
 	if (done) done = into.rename(temporary, path);
 	if (!done) (void)into.remove_file(temporary);
 	return done;
 }
 
-// What stands in a place that is about to be overwritten is kept too.
-xet::result<> keep_current(node_store& s, asked_path const& where, std::vector<tonic::file_entry const*> const& files)
+// What stands in a place that is about to be overwritten: nothing of it is lost. What the current version says is kept in the store;
+// anything else, which was never published, gets another name beside it.
+xet::result<std::vector<std::string>> make_way(node_store& s, asked_path const& where, std::vector<tonic::file_entry const*> const& files, tonic::folder_fs const& fs)
 {
+	std::vector<std::string> aside;
 	auto const current = load(where.folder.tonic());
-	if (!current) return {};
+	if (!current) return tl::unexpected(current.error());
 	auto const& m = current->manifest;
 	xet::store_writer writer(s.chunks(), m.how.kind);
 	for (auto const* f : files)
 	{
+		auto const kind = fs.look(f->path).kind;
+		if (kind == tonic::entry_kind::absent) continue;
+		if (kind == tonic::entry_kind::dir) return fail(errc::refused, tonic::printable(f->path), " is a directory now; restore to another place with -o");
 		auto const* now = m.find_file(f->path);
-		if (now == nullptr || now->hash == f->hash) continue;
-		for (xet::chunk_ref const& c : m.chunks_of(*now))
-		{
-			auto const data = s.chunks().read(m.how.kind, c.hash);
-			if (!data) return fail(data.error().code, "what is at ", tonic::printable(f->path), " now cannot be kept (", data.error().message, "); restore to another place with -o");
-			if (auto const put = writer.put(c.hash, *data); !put) return put;
-		}
+		xet::chunk_file_options options;
+		options.chunks = [&](std::span<xet::chunk_ref const> chunks, xet::bytes_view data) {
+			for (xet::chunk_ref const& c : chunks)
+			{
+				if (!writer.put(c.hash, data.first(c.size))) return false;
+				data = data.subspan(c.size);
+			}
+			return true;
+		};
+		auto const fd = fs.open_file(f->path, O_RDONLY | O_NONBLOCK);
+		auto const chunks = fd ? xet::chunk_file(fd->get(), m.how, options) : tl::unexpected(fd.error());
+		bool const published = chunks && now != nullptr && xet::file_hash(m.how.kind, *chunks) == now->hash;
+		if (published || (chunks && xet::file_hash(m.how.kind, *chunks) == f->hash)) continue;
+		auto const renamed = fs.keep_aside(f->path, s.chunks().now());
+		if (!renamed) return tl::unexpected(renamed.error());
+		aside.push_back(*renamed);
 	}
-	return writer.commit(where.folder.kept().holder(), 0);
+	std::lock_guard const lock(s.holding());
+	if (auto const kept = writer.commit(where.folder.kept().holder(), 0); !kept)
+		return fail(kept.error().code, "what is there now cannot be kept (", kept.error().message, "); restore to another place with -o");
+	return aside;
 }
 
 xet::result<json> restore_tree(node_store& s, known_version const& v, asked_path const& where, std::string const& out, event_sender const& send)
@@ -207,8 +247,13 @@ xet::result<json> restore_tree(node_store& s, known_version const& v, asked_path
 	}
 	auto const fs = tonic::folder_fs::open(root);
 	if (!fs) return tl::unexpected(fs.error());
+	auto aside = json::array();
 	if (in_place)
-		if (auto const kept = keep_current(s, where, files); !kept) return tl::unexpected(kept.error());
+	{
+		auto const renamed = make_way(s, where, files, *fs);
+		if (!renamed) return tl::unexpected(renamed.error());
+		for (std::string const& path : *renamed) aside.push_back(text_of(path));
+	}
 
 	std::string const below = where.inside.empty() ? "" : where.inside + "/";
 	auto const target = [&](std::string const& path) { return in_place ? path : one_file ? file_name : path.substr(below.size()); };
@@ -218,9 +263,16 @@ xet::result<json> restore_tree(node_store& s, known_version const& v, asked_path
 		for (tonic::dir_entry const& d : v.manifest.dirs)
 			if (d.path.starts_with(below))
 				if (auto const made = fs->make_dirs(target(d.path)); !made) return tl::unexpected(made.error());
+	version_reader reader(s, v.manifest);
+	auto failed = json::array();
 	for (auto const* f : files)
 	{
-		if (auto const restored = restore_file(s, v.manifest, *f, *fs, target(f->path)); !restored) return tl::unexpected(restored.error());
+		if (auto const restored = restore_file(reader, *f, *fs, target(f->path)); !restored)
+		{
+			if (one_file || restored.error().code == errc::no_space) return fail(restored.error().code, tonic::printable(f->path), ": ", restored.error().message);
+			failed.push_back(text_of(f->path) + ": " + restored.error().message);
+			continue;
+		}
 		done += f->size;
 		++count;
 		if (!send({{"event", "progress"}, {"done", done}, {"total", total}})) return fail(errc::cancelled, "gone after ", count, " of ", files.size(), " files");
@@ -229,8 +281,16 @@ xet::result<json> restore_tree(node_store& s, known_version const& v, asked_path
 		for (tonic::link_entry const& l : v.manifest.links)
 			if (l.path.starts_with(below) && fs->look(target(l.path)).kind == tonic::entry_kind::absent)
 				if (auto const made = fs->make_link(target(l.path), l.target, l.mtime_ns); !made) return tl::unexpected(made.error());
+	// the deepest first: what is put into a directory changes its time
+	if (!one_file && !in_place)
+		for (auto d = v.manifest.dirs.rbegin(); d != v.manifest.dirs.rend(); ++d)
+			if (d->path.starts_with(below))
+			{
+				(void)fs->set_times(target(d->path), d->mtime_ns);
+				(void)fs->set_mode(target(d->path), d->mode);
+			}
 	return json{{"files", count}, {"bytes", done}, {"version", v.ref}, {"seq", v.manifest.seq}, {"folder", where.folder.record.carrier.folder}
-		, {"to", text_of(in_place ? (root / where.inside).native() : one_file ? (root / file_name).native() : root.native())}, {"in_place", in_place}};
+		, {"to", text_of(in_place ? (root / where.inside).native() : one_file ? (root / file_name).native() : root.native())}, {"in_place", in_place}, {"kept_aside", aside}, {"failed", failed}};
 }
 
 } // namespace

@@ -57,8 +57,9 @@ xet::result<json> do_add(node_store& s, json const& q, event_sender const& send)
 {
 	auto const how = xet::make_profile(q.value("profile", "blake3"), q.value("target", 0u));
 	if (!how) return tl::unexpected(how.error());
+	if (!q.at("paths").is_array()) return fail(errc::invalid, "paths has to be a list");
 	std::vector<std::filesystem::path> paths;
-	for (json const& p : q.at("paths")) paths.emplace_back(bytes_of(p, "path"));
+	for (json const& p : q.at("paths")) paths.emplace_back(p.is_string() ? p.get<std::string>() : bytes_of(p, "path"));
 	paced_events progress(send);
 	std::atomic<bool> stop{false};
 	std::uint64_t done = 0;
@@ -278,11 +279,10 @@ xet::result<json> do_cleanup(node_store& s, json const& q, event_sender const& s
 	{
 		for (auto const& p : s.folders())
 		{
-			auto const kept = p.kept();
-			if (!kept.expire(s.policy(), s.chunks().now())) continue;
-			++expired;
 			auto const current = tonic::read_tonic(p.tonic());
-			if (auto const held = kept.hold(s.chunks(), current ? &*current : nullptr); !held) return tl::unexpected(held.error());
+			auto const done = s.expire(p.kept(), current ? &*current : nullptr);
+			if (!done) return tl::unexpected(done.error());
+			expired += *done ? 1 : 0;
 		}
 	}
 	xet::store_upkeep upkeep(s.chunks());

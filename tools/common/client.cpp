@@ -66,8 +66,9 @@ xet::result<json> ask_store(std::filesystem::path const& data_dir, json const& r
 	bool const adds = request.at("cmd") == "store_add" || request.at("cmd") == "store_import";
 	if (!adds && !std::filesystem::exists(ut_xet::store_dir(dir, *how), ec) && !std::filesystem::exists(dir / "folders", ec))
 		return fail(errc::not_found, "there is no store and no node in the data directory ", data_dir.string());
-	std::filesystem::create_directories(dir, ec);
+	bool const fresh = std::filesystem::create_directories(dir, ec);
 	if (ec) return fail(errc::io, "cannot make the data directory ", data_dir.string(), ": ", ec.message());
+	if (fresh) std::filesystem::permissions(dir, std::filesystem::perms::owner_all, ec);
 	std::string note;
 	auto const store = ut_xet::node_store::open(dir, *how, note);
 	if (!note.empty()) complain("xet", note);

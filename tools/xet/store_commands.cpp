@@ -7,6 +7,7 @@
 #include "tools/common/client.hpp"
 #include "tools/common/terminal.hpp"
 
+#include <CLI/Validators.hpp>
 #include <nlohmann/json.hpp>
 
 #include <ctime>
@@ -233,7 +234,7 @@ int cleanup(shell const& s, cleanup_arguments const& a)
 	});
 	return finish(ask_store(s.data, {{"cmd", "cleanup"}, {"max_age_days", a.days}, {"grace_seconds", a.grace}, {"dry_run", a.dry_run}}, std::ref(events)), a.as_json
 		, [&](json const& sum) {
-			std::cout << (a.dry_run ? "would remove " : "removed ") << sum.at("removed_xorbs") << " xorbs and pack " << sum.at("packed_xorbs") << "; "
+			std::cout << (a.dry_run ? "would remove " : "removed ") << sum.at("removed_xorbs") << " xorbs and " << (a.dry_run ? "pack " : "packed ") << sum.at("packed_xorbs") << "; "
 				<< human_bytes(sum.at("freed_bytes")) << (a.dry_run ? " would be free\n" : " are free\n");
 		});
 }
@@ -275,11 +276,15 @@ int restore(shell const& s, restore_arguments const& a)
 		auto again = ask_store(s.data, q, std::ref(events));
 		if (again || again.error().code != xet::errc::not_found) r = std::move(again);
 	}
+	bool const partial = r && !r->at("failed").empty();
+	if (partial)
+		for (json const& f : r->at("failed")) std::cerr << "not restored: " << tonic::printable(f.get<std::string>()) << '\n';
 	if (r && r->at("in_place") && node_runs(s.data)) (void)ask_node(s.data, {{"cmd", "rescan"}, {"folder", r->at("folder").get<std::string>()}});
 	return finish(r, a.as_json, [](json const& done) {
 		std::cout << "restored " << done.at("files") << " files (" << human_bytes(done.at("bytes")) << ") of version " << done.at("seq") << " to "
 			<< tonic::printable(text(done, "to")) << '\n';
-	});
+		for (json const& aside : done.at("kept_aside")) std::cerr << "what was there and in no version is now " << tonic::printable(aside.get<std::string>()) << '\n';
+	}, partial ? partly : ok);
 }
 
 CLI::App* leaf(CLI::App& parent, char const* name, char const* what, char const* example)
@@ -381,7 +386,7 @@ void add_store_commands(CLI::App& app, shell& s)
 		auto* c = leaf(app, "cleanup", "remove chunks nobody needs and that were not used for some days", "xet cleanup --max-age-days 30 --dry-run");
 		auto a = std::make_shared<cleanup_arguments>();
 		c->add_option("--max-age-days", a->days, "how long they were not added, used or needed; 0: any time")->required();
-		c->add_option("--grace", a->grace, "seconds between being condemned, by one cleanup, and removed, by a later one (default 0: at once)");
+		c->add_option("--grace", a->grace, "seconds between being condemned, by one cleanup, and removed, by a later one (default 0: at once)")->check(CLI::NonNegativeNumber);
 		c->add_flag("--dry-run", a->dry_run, "print the plan, change nothing");
 		c->add_flag("--json", a->as_json, "a JSON object per xorb, then one for all");
 		c->callback([&s, a] { s.chosen = [&s, a] { return cleanup(s, *a); }; });

@@ -138,7 +138,7 @@ testing::AssertionResult is_whole(faulty_disk& disk, promise const& p)
 	store = open_store(disk);
 	if (!store) return testing::AssertionFailure() << "the store does not open without its index";
 	for (auto const& [holder, chunks] : held)
-		if (auto const done = store->hold(holder, 0, hash_kind::blake3, chunks, true); !done) return testing::AssertionFailure() << done.error().message;
+		if (auto const done = store->hold_only(holder, 0, hash_kind::blake3, chunks, chunk_store::others::may_lie_elsewhere); !done) return testing::AssertionFailure() << done.error().message;
 	if (auto third = says(*store, p); !third) return third << " (after the index was made again)";
 	auto const after = store->fingerprint();
 	// a holder whose commit did not come through may hold less than it was given: then the two differ rightly
