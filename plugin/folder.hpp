@@ -78,6 +78,7 @@ public:
 	// Chunks of earlier versions, which peers may have kept: they come into the node's store, or they do not.
 	void recall(std::vector<xet::chunk_ref> chunks);
 	void end_recall();
+	std::uint64_t recalled() const { return m_recalled_chunks; }  // how many came, ever
 	void remember_peers(std::vector<std::string> peers);
 	// "192.0.2.7:6881", "[2001:db8::1]:6881"
 	static std::optional<boost::asio::ip::tcp::endpoint> parse_endpoint(std::string const& text);
@@ -156,8 +157,8 @@ private:
 	tonic::history kept_versions() const;
 	std::optional<xet::bytes> read_kept(xet::hash_kind kind, xet::hash32 const& hash) const;  // workers
 	void remember_version();
-	void keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks, std::uint64_t logical_bytes);
-	void keep_replaced();
+	void keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks, std::uint64_t logical_bytes, std::uint64_t room);
+	void keep_replaced(std::uint64_t needed_bytes);
 	void keep_own(std::shared_ptr<version const> before);
 	void keep_small_files(tonic::manifest const* before, tonic::manifest const& now);  // keep strand
 	void expire_versions();
@@ -219,6 +220,7 @@ private:
 	std::unordered_map<xet::hash32, std::uint32_t> m_recalled;  // asked for, and not here yet: → size
 	std::vector<std::pair<xet::hash32, xet::bytes>> m_recall_buffer;
 	std::uint64_t m_recall_bytes = 0;  // in the buffer
+	std::atomic<std::uint64_t> m_recalled_chunks{0};
 	std::uint64_t m_kept_for_seq = 0;  // what this version replaces is in the store
 	std::vector<std::string> m_to_remove;
 	std::vector<std::string> m_closed_dirs;  // cannot be listed, and there is no work to open them for

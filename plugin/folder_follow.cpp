@@ -415,7 +415,7 @@ xet::result<> folder::carry_out(tonic::folder_plan plan, tonic::scan_result cons
 	auto const job = std::make_shared<tonic::materialiser>(*m_fs, m_target, m_previous, std::move(plan.build));
 	// before anything is changed: a disk that cannot hold the version is left as it is
 	if (auto const room = check_room(*job, *m_fs); !room) return room;
-	keep_replaced();
+	keep_replaced(job->bytes_to_write(m_fs->block_bytes()));
 	for (auto const& step : {
 			std::function<xet::result<>()>([&] { return idle ? xet::result<>() : open_dirs(); }),
 			std::function<xet::result<>()>([&] { return keep_edits_aside(plan.keep_aside); }),

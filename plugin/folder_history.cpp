@@ -23,15 +23,21 @@ void folder::remember_version()
 }
 
 // logical_bytes: of the version that is kept by that.
-void folder::keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks, std::uint64_t logical_bytes)
+// room: bytes it may take.
+void folder::keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> const& chunks, std::uint64_t logical_bytes, std::uint64_t room)
 {
 	if (chunks.empty() || !m_shared->store) return;
 	xet::store_writer writer(m_shared->store->chunks(), m.how.kind);
-	std::uint64_t lost = 0;
+	std::uint64_t lost = 0, left_out = 0;
 	xet::result<> done;
 	for (xet::chunk_ref const& c : chunks)
 	{
 		if (m_stop) return;
+		if (writer.new_bytes() + c.size > room)
+		{
+			++left_out;
+			continue;
+		}
 		auto const here = writer.keep(c.hash);
 		if (!here) done = tl::unexpected(here.error());
 		else if (!*here)
@@ -47,17 +53,24 @@ void folder::keep_files(tonic::manifest const& m, std::vector<xet::chunk_ref> co
 	if (m_stop) return;  // it was left perhaps: nothing is held for it any more
 	if (done) done = writer.commit(kept_versions().holder(), logical_bytes);
 	if (!done) m_shared->log.warning("folder ", m_id, ": what is replaced is not all kept: ", done.error().message);
+	else if (left_out != 0)
+		m_shared->log.warning("folder ", m_id, ": the disk has no room for ", left_out, " chunks of the version that is replaced; they are not kept");
 	else if (lost != 0) m_shared->log.info("folder ", m_id, ": ", lost, " chunks of the version before are not kept: they are not here any more");
 }
 
 // A follower, before anything of the new version is put in place.
-void folder::keep_replaced()
+void folder::keep_replaced(std::uint64_t needed_bytes)
 {
 	if (!m_previous || m_previous == m_target || !m_shared->store || m_shared->store->policy().versions == 0) return;
 	if (m_kept_for_seq == target().seq) return;  // tried before; what was moved since cannot be read any more
 	m_kept_for_seq = target().seq;
-	keep_files(*m_previous, tonic::chunks_not_in(*m_previous, tonic::replaced_files(*m_previous, target()), target()), m_previous->total_bytes());
 	expire_versions();
+	// the new version comes first: what is kept of the old one may take what that leaves
+	auto const& chunks = m_shared->store->chunks();
+	auto const free = chunks.files().free_bytes(chunks.dir());
+	std::uint64_t const taken = needed_bytes + chunks.options().reserve_bytes;
+	std::uint64_t const room = free && *free > taken ? *free - taken : 0;
+	keep_files(*m_previous, tonic::chunks_not_in(*m_previous, tonic::replaced_files(*m_previous, target()), target()), m_previous->total_bytes(), room);
 }
 
 // A publisher, after a version is out: others overwrite these files as they like. Beside the folder's other work: whoever
@@ -95,7 +108,7 @@ void folder::keep_small_files(tonic::manifest const* before, tonic::manifest con
 		room -= f->size;
 		return false;
 	});
-	keep_files(now, tonic::chunks_not_in(now, files, nothing), before ? before->total_bytes() : 0);
+	keep_files(now, tonic::chunks_not_in(now, files, nothing), before ? before->total_bytes() : 0, UINT64_MAX);
 	expire_versions();
 }
 
@@ -118,6 +131,7 @@ void folder::recall(std::vector<xet::chunk_ref> chunks)
 void folder::end_recall()
 {
 	post([this] {
+		if (auto const v = current(); v && !m_recall_buffer.empty()) store_recalled(v->manifest->how.kind);
 		if (std::exchange(m_recalled, {}).empty() || m_fetching) return;
 		if (auto const s = current_swarm()) s->want_metadata({}, {});
 	});
@@ -139,6 +153,7 @@ bool folder::recalled_arrived(xet::hash32 const& hash, xet::bytes const& data, s
 		return true;
 	}
 	m_recalled.erase(i);
+	++m_recalled_chunks;
 	m_shared->count.chunk_bytes_in += data.size();
 	++m_shared->count.chunks_in;
 	m_recall_buffer.emplace_back(hash, data);

@@ -47,6 +47,9 @@ inline constexpr int max_violations = 3;                            // then the 
 // The chunk store: how often a node looks after it, and how long what is condemned may still be claimed.
 inline constexpr std::chrono::minutes store_tending_interval{60};
 inline constexpr std::int64_t store_grace_seconds = 3600;
+// A command that has the store while a node starts is waited for.
+inline constexpr std::chrono::milliseconds store_open_interval{250};
+inline constexpr int store_open_tries = 40;
 // Chunks of old versions that are asked back from peers: written to the store so much at a time; given up when none came for so long.
 inline constexpr std::uint64_t recall_batch_bytes = 8 * 1024 * 1024;
 inline constexpr std::chrono::seconds recall_patience{10};

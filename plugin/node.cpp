@@ -116,8 +116,14 @@ void node::open_store()
 {
 	auto const how = load_config(m_options.config_file, m_shared->data_dir);
 	std::string note, problem;
-	if (!how) problem = how.error().message;
-	else if (auto s = node_store::open(m_shared->data_dir, *how, note))
+	auto s = how ? node_store::open(m_shared->data_dir, *how, note) : tl::unexpected(how.error());
+	// a command has it at the moment
+	for (int i = 0; i < store_open_tries && !s && s.error().code == errc::refused; ++i)
+	{
+		std::this_thread::sleep_for(store_open_interval);
+		s = node_store::open(m_shared->data_dir, *how, note);
+	}
+	if (s)
 	{
 		m_shared->store = std::move(*s);
 		m_shared->store->use_recaller([weak = weak_from_this()](auto const& id, auto missing, auto const& progress) {
@@ -138,11 +144,15 @@ void node::recall(std::string const& id, std::vector<xet::chunk_ref> missing, st
 	auto& chunks = m_shared->store->chunks();
 	f->recall(missing);
 	auto last = clock::now();
+	std::uint64_t arrived_before = f->recalled();
 	while (!m_stopped && clock::now() - last < recall_patience)
 	{
 		std::size_t const before = missing.size();
 		std::erase_if(missing, [&](xet::chunk_ref const& c) { return chunks.contains(kind, c.hash); });
-		if (missing.size() != before) last = clock::now();
+		// what came need not be in the store yet
+		auto const arrived = f->recalled();
+		if (missing.size() != before || arrived != arrived_before) last = clock::now();
+		arrived_before = arrived;
 		if (missing.empty() || !progress(missing.size())) break;
 		std::this_thread::sleep_for(std::chrono::milliseconds(50));
 	}
@@ -181,8 +191,11 @@ void node::tend_store()
 	{
 		auto const until = std::chrono::steady_clock::now() + store_tending_interval;
 		auto const sleep = [&](double seconds) {
-			std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-			return !m_stopped && std::chrono::steady_clock::now() < until;
+			auto const end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+			auto const go_on = [&] { return !m_stopped && std::chrono::steady_clock::now() < until; };
+			while (go_on() && std::chrono::steady_clock::now() < end)
+				std::this_thread::sleep_for(std::min<std::chrono::duration<double>>(std::chrono::milliseconds(100), end - std::chrono::steady_clock::now()));
+			return go_on();
 		};
 		auto const scrubbed = upkeep.scrub(std::uint64_t(how.xet_scrub_rate), sleep);
 		if (!scrubbed) trouble(scrubbed.error());

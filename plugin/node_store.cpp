@@ -102,12 +102,18 @@ xet::result<> node_store::restore_holders()
 		present.insert(kept.holder());
 		if (held.contains(kept.holder())) continue;
 		auto const current = tonic::read_tonic(p.tonic());
+		if (!current && current.error().code == xet::errc::io) return tl::unexpected(current.error());
 		if (auto const done = kept.hold(*m_chunks, current ? &*current : nullptr); !done) return done;
 	}
-	// a folder that was left while nobody was looking
+	// a folder that was left while nobody was looking; one whose record cannot be read is still there
 	for (std::string const& name : held)
-		if (name.starts_with("folder:") && !present.contains(name))
-			if (auto const done = m_chunks->release(name); !done) return done;
+	{
+		std::error_code ec;
+		if (!name.starts_with("folder:") || present.contains(name)) continue;
+		bool const there = std::filesystem::exists(m_data_dir / "folders" / name.substr(7), ec);
+		if (there || ec) continue;
+		if (auto const done = m_chunks->release(name); !done) return done;
+	}
 	return {};
 }
 

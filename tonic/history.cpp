@@ -81,7 +81,10 @@ xet::result<> history::hold(xet::chunk_store& store, manifest const* current) co
 	for (kept_version const& v : list())
 	{
 		auto const m = read_tonic(v.file);
-		if (!m) continue;  // of no use any more; it expires
+		// what is damaged is of no use any more, and expires; what cannot be read now may be another time
+		auto const damaged = [](xet::errc c) { return c == xet::errc::invalid || c == xet::errc::unsupported || c == xet::errc::mismatch || c == xet::errc::not_found; };
+		if (!m && !damaged(m.error().code)) return tl::unexpected(m.error());
+		if (!m) continue;
 		add(*m);
 		logical += m->total_bytes();
 	}

@@ -58,6 +58,9 @@ std::vector<chunk_store::container_ptr> chunk_store::all_containers() const
 result<std::optional<chunk_location>> chunk_store::pin(hash_kind kind, hash32 const& hash, container_ptr& in)
 {
 	std::shared_lock const no_removal(m_removal_mutex);
+	in = nullptr;
+	// the copy that is here is damaged: another one is welcome
+	if (is_wanted(kind, hash)) return std::nullopt;
 	auto const places = locate(hash);
 	if (!places) return tl::unexpected(places.error());
 	std::shared_lock const lock(m_containers_mutex);
@@ -70,8 +73,14 @@ result<std::optional<chunk_location>> chunk_store::pin(hash_kind kind, hash32 co
 		in->last_used = now();
 		return where;
 	}
-	in = nullptr;
 	return std::nullopt;
+}
+
+bool chunk_store::is_wanted(hash_kind kind, hash32 const& hash) const
+{
+	if (!m_any_wanted) return false;
+	std::lock_guard const lock(m_index_mutex);
+	return m_wanted.contains({kind, hash});
 }
 
 // --- reading -----------------------------------------------------------------------------------------------------------
@@ -79,13 +88,14 @@ result<std::optional<chunk_location>> chunk_store::pin(hash_kind kind, hash32 co
 result<chunk_locations> chunk_store::locate(hash32 const& hash)
 {
 	auto places = m_table->find(hash);
-	if (places) return places;
+	if (places && !m_table_incomplete) return places;
 	if (auto const mended = mend_table(); !mended) return tl::unexpected(mended.error());
 	return m_table->find(hash);
 }
 
 bool chunk_store::contains(hash_kind kind, hash32 const& hash)
 {
+	if (is_wanted(kind, hash)) return false;
 	auto const places = locate(hash);
 	return places && std::any_of(places->begin(), places->end(), [&](chunk_location const& l) {
 		auto const c = find_container(l.container);
@@ -97,7 +107,7 @@ result<std::vector<bool>> chunk_store::contains(hash_kind kind, std::span<hash32
 {
 	std::vector<std::optional<chunk_location>> found(hashes.size());
 	auto looked = m_table->find(hashes, found);
-	if (!looked)
+	if (!looked || m_table_incomplete)
 	{
 		looked = mend_table();
 		if (looked) looked = m_table->find(hashes, found);
@@ -110,7 +120,7 @@ result<std::vector<bool>> chunk_store::contains(hash_kind kind, std::span<hash32
 		if (!found[i]) continue;
 		if (!c || c->row.id != found[i]->container) c = find_container(found[i]->container);
 		// another copy may be the better one
-		out[i] = c && c->row.kind == kind && !c->suspect ? true : contains(kind, hashes[i]);
+		out[i] = c && c->row.kind == kind && !c->suspect && !m_any_wanted ? true : contains(kind, hashes[i]);
 	}
 	return out;
 }
@@ -131,6 +141,10 @@ result<std::uint32_t> chunk_store::size_of(hash_kind kind, hash32 const& hash)
 	if (!places) return tl::unexpected(places.error());
 	for (chunk_location const& where : *places)
 		if (auto const c = find_container(where.container); c && c->row.kind == kind) return where.size;
+	std::lock_guard const lock(m_index_mutex);
+	auto const size = m_index->wanted_size(kind, hash);
+	if (!size) return tl::unexpected(size.error());
+	if (*size != 0) return *size;
 	return fail(errc::not_found, "the store has no chunk ", to_string(kind, hash));
 }
 
@@ -168,11 +182,12 @@ result<std::shared_ptr<file>> chunk_store::open_xorb(container& c)
 // The chunk's header and payload come with one read: it stands before them, and nothing is stored longer than it is.
 result<bytes> chunk_store::read_at(container& c, chunk_location const& where, hash32 const& hash)
 {
-	auto const opened = open_xorb(c);
-	if (!opened) return tl::unexpected(opened.error());
 	auto const damaged = [&](char const* what) {
 		return fail(errc::mismatch, "xorb ", xorb_path(c.row.kind, c.row.name).native(), " is damaged at offset ", where.offset, ": ", what);
 	};
+	auto const opened = open_xorb(c);
+	if (!opened && opened.error().code == errc::not_found) return damaged("the file is gone");
+	if (!opened) return tl::unexpected(opened.error());
 	if (where.offset < xorb_entry_header_bytes) return damaged("no chunk can lie there");
 	bytes raw(xorb_entry_header_bytes + where.size);
 	auto const n = (*opened)->read_at(where.offset - xorb_entry_header_bytes, raw);
@@ -238,6 +253,8 @@ result<bytes> chunk_store::read_elsewhere(hash_kind kind, hash32 const& hash, st
 result<bytes> chunk_store::read(hash_kind kind, hash32 const& hash)
 {
 	auto data = read_elsewhere(kind, hash, 0);
+	// it may have moved while we looked
+	if (!data && data.error().code != errc::io) data = read_elsewhere(kind, hash, 0);
 	if (data || data.error().code != errc::mismatch) return data;
 	if (auto const places = locate(hash)) (void)mark_wanted(kind, hash, *places);
 	return fail(errc::mismatch, data.error().message, "; there is no other copy, the chunk is wanted now");
@@ -247,25 +264,27 @@ result<bytes> chunk_store::read(hash_kind kind, hash32 const& hash)
 result<> chunk_store::mark_wanted(hash_kind kind, hash32 const& hash, chunk_locations const& places)
 {
 	std::lock_guard const lock(m_index_mutex);
-	if (m_wanted.count({kind, hash}) != 0) return {};
-	auto const holders = m_index->holders();
-	if (!holders) return tl::unexpected(holders.error());
+	if (m_wanted.contains({kind, hash})) return {};
 	std::vector<wanted_chunk> wanted;
-	for (auto const& h : *holders)
+	for (chunk_location const& where : places)
 	{
-		auto const refs = m_index->refs_of(h.name);
-		if (!refs) return tl::unexpected(refs.error());
-		for (chunk_location const& where : places)
-		{
-			auto const bits = refs->find(where.container);
-			if (bits == refs->end() || !bits->second.test(where.ordinal)) continue;
-			wanted.push_back({kind, hash, where.size, h.name});
-			break;
-		}
+		auto const holders = m_index->holders_of(where.container, where.ordinal);
+		if (!holders) return tl::unexpected(holders.error());
+		for (std::string const& holder : *holders) wanted.push_back({kind, hash, where.size, holder});
 	}
 	auto const done = m_index->want(wanted);
-	if (done && !wanted.empty()) m_wanted.insert({kind, hash});
+	m_wanted.insert({kind, hash});  // for this run also if nobody needs it: whoever adds it is not told that it is here
+	m_any_wanted = true;
 	return done;
+}
+
+result<> chunk_store::reload_wanted()
+{
+	auto const wanted = m_index->wanted();
+	if (!wanted) return tl::unexpected(wanted.error());
+	for (wanted_chunk const& w : *wanted) m_wanted.insert({w.kind, w.hash});
+	m_any_wanted = !m_wanted.empty();
+	return {};
 }
 
 void chunk_store::add_source(std::shared_ptr<chunk_source const> source)
@@ -329,11 +348,18 @@ result<chunk_store::container_ptr> chunk_store::write_xorb(hash_kind kind, xorb_
 	if (auto const same = pin_same(kind, built.hash)) return same;
 	m_writing.insert(name);
 	lock.unlock();
-	auto written = write_new_xorb(kind, built, payload_bytes, r);
-	lock.lock();
-	m_writing.erase(name);
-	m_writing_ended.notify_all();
-	return written;
+	struct turn
+	{
+		chunk_store& store;
+		std::pair<hash_kind, hash32> const& name;
+		~turn()
+		{
+			std::lock_guard const ended(store.m_writing_mutex);
+			store.m_writing.erase(name);
+			store.m_writing_ended.notify_all();
+		}
+	} const mine{*this, name};
+	return write_new_xorb(kind, built, payload_bytes, r);
 }
 
 result<chunk_store::container_ptr> chunk_store::write_new_xorb(hash_kind kind, xorb_builder::built const& built, std::uint64_t payload_bytes, room r)
@@ -402,6 +428,7 @@ result<chunk_store::container_ptr> chunk_store::register_xorb(xorb_row row, std:
 		}
 		c->row = row;
 		c->last_used = row.last_used;
+		if (old) c->pins = old->pins;
 		++c->pins;
 		std::vector<chunk_entry> entries;
 		entries.reserve(chunks.size());
@@ -411,20 +438,11 @@ result<chunk_store::container_ptr> chunk_store::register_xorb(xorb_row row, std:
 			m_containers.emplace(row.id, c);
 			m_by_name[{row.kind, row.name}] = row.id;
 		}
-		if (auto const inserted = m_table->insert(row.id, entries); !inserted)
-		{
-			{
-				std::unique_lock const lock(m_containers_mutex);
-				m_containers.erase(row.id);
-				m_by_name.erase({row.kind, row.name});
-			}
-			std::lock_guard const lock(m_index_mutex);
-			(void)m_index->remove({row.id});
-			return tl::unexpected(inserted.error());
-		}
+		// the row is there: what cannot be put in now is put in with all the others before the next question
+		if (auto const inserted = m_table->insert(row.id, entries); !inserted) m_table_incomplete = true;
 	}
-	if (auto const healed = heal(*c, chunks); !healed) return tl::unexpected(healed.error());
-	(void)tend_table();  // a merge that fails is tried again later; nothing depends on it
+	(void)heal(*c, chunks);  // else what is wanted stays so until the next start
+	(void)tend_table();      // a merge that fails is tried again later; nothing depends on it
 	return c;
 }
 
@@ -433,17 +451,17 @@ result<> chunk_store::heal(container const& c, std::span<xorb_entry const> chunk
 {
 	std::lock_guard const lock(m_index_mutex);
 	if (m_wanted.empty()) return {};
+	std::vector<std::pair<hash32, std::uint32_t>> here;
 	for (std::uint32_t i = 0; i < chunks.size(); ++i)
-	{
-		auto const w = m_wanted.find({c.row.kind, chunks[i].hash});
-		if (w == m_wanted.end()) continue;
-		if (auto const done = m_index->found(c.row.kind, chunks[i].hash, {c.row.id, i}); !done) return done;
-		m_wanted.erase(w);
-	}
+		if (m_wanted.contains({c.row.kind, chunks[i].hash})) here.emplace_back(chunks[i].hash, i);
+	if (here.empty()) return {};
+	if (auto const done = m_index->found(c.row.kind, c.row.id, here); !done) return done;
+	for (auto const& [hash, ordinal] : here) m_wanted.erase({c.row.kind, hash});
+	m_any_wanted = !m_wanted.empty();
 	return {};
 }
 
-void chunk_store::forget(std::vector<container_ptr> const& gone)
+void chunk_store::forget(std::vector<container_ptr> const& gone, fate f)
 {
 	{
 		std::unique_lock const lock(m_containers_mutex);
@@ -454,7 +472,13 @@ void chunk_store::forget(std::vector<container_ptr> const& gone)
 			m_by_name.erase({c->row.kind, c->row.name});
 		}
 	}
-	for (auto const& c : gone) (void)m_files.remove(xorb_path(c->row.kind, c->row.name));  // else the next start adopts it
+	// a file that cannot be removed is adopted by the next start
+	for (auto const& c : gone)
+	{
+		auto const path = xorb_path(c->row.kind, c->row.name);
+		if (f == fate::put_aside) (void)m_files.rename(path, path.native() + ".damaged");
+		else (void)m_files.remove(path);
+	}
 }
 
 // --- holders -----------------------------------------------------------------------------------------------------------
@@ -466,6 +490,7 @@ result<> chunk_store::hold_refs(std::string const& holder, std::uint64_t logical
 	{
 		auto to = id;
 		for (auto i = m_written_anew.find(to); i != m_written_anew.end(); i = m_written_anew.find(to)) to = i->second;
+		if (!find_container(to)) return fail(errc::io, "a xorb that was counted on is gone; add it again");
 		now_at[to] |= bits;
 	}
 	return m_index->hold(holder, logical_bytes, now_at, replace, now());
@@ -499,8 +524,7 @@ result<> chunk_store::hold_only(std::string const& holder, std::uint64_t logical
 		std::lock_guard const lock(m_index_mutex);
 		done = hold_refs(holder, logical_bytes, refs, true);
 		if (done && !missing.empty()) done = m_index->want(missing);
-		if (done)
-			for (wanted_chunk const& w : missing) m_wanted.insert({w.kind, w.hash});
+		if (done && !missing.empty()) done = reload_wanted();
 	}
 	for (auto const& [id, c] : pinned) --c->pins;
 	return done;

@@ -116,11 +116,23 @@ private:
 	friend class store_writer;
 	friend class store_upkeep;
 
+	// Writers that count on a xorb; one that is written anew goes on with the same count.
+	class pin_count
+	{
+	public:
+		void operator++() { ++*m_count; }
+		void operator--() { --*m_count; }
+		operator std::uint32_t() const { return *m_count; }
+
+	private:
+		std::shared_ptr<std::atomic<std::uint32_t>> m_count = std::make_shared<std::atomic<std::uint32_t>>(0);
+	};
+
 	struct container
 	{
 		xorb_row row;
 		std::atomic<std::int64_t> last_used{0};
-		std::atomic<std::uint32_t> pins{0};    // writers that count on it
+		pin_count pins;                        // writers that count on it
 		std::atomic<bool> suspect{false};      // a read found it damaged
 		std::mutex file_mutex;
 		std::shared_ptr<file> open_file;
@@ -133,6 +145,7 @@ private:
 	result<> load_xorbs(std::string& note);
 	result<> load_kind(hash_kind kind, std::map<hash32, xorb_row> known, std::string& note);
 	result<> adopt(hash_kind kind, file_layer::entry const& entry);
+	result<bool> take_other_layout(xorb_row const& row, std::uint64_t size);
 	// What is whole of a xorb whose structure is not; the damaged file is put aside.
 	struct wreck
 	{
@@ -167,9 +180,13 @@ private:
 	// With m_index_mutex: refs to xorbs that were written anew since go to these.
 	result<> hold_refs(std::string const& holder, std::uint64_t logical_bytes, chunk_refs refs, bool replace);
 	result<> heal(container const& c, std::span<xorb_entry const> chunks);
+	result<> reload_wanted();  // with m_index_mutex, or while opening
+	bool is_wanted(hash_kind kind, hash32 const& hash) const;
 	result<> mark_wanted(hash_kind kind, hash32 const& hash, chunk_locations const& places);
 	// Index rows are gone already: removes the files, and the chunks from the table.
-	void forget(std::vector<container_ptr> const& gone);
+	// or, when they are damaged, puts them aside.
+	enum class fate { removed, put_aside };
+	void forget(std::vector<container_ptr> const& gone, fate f = fate::removed);
 	result<> admit(std::uint64_t more_bytes);
 
 	file_layer& m_files;
@@ -186,6 +203,9 @@ private:
 	std::mutex m_table_mutex;  // keeps the order of numbers: taken before m_index_mutex
 	std::unique_ptr<chunk_table> m_table;
 	std::set<std::pair<hash_kind, hash32>> m_wanted;         // m_index_mutex
+	std::atomic<bool> m_any_wanted{false};
+	std::atomic<bool> m_table_incomplete{false};             // it has to be filled again before it may be asked
+	std::vector<std::uint32_t> m_adopted;                    // while opening
 	std::map<std::uint32_t, std::uint32_t> m_written_anew;  // damaged xorb → the same one, whole; m_index_mutex
 	std::mutex m_writing_mutex;
 	std::condition_variable m_writing_ended;

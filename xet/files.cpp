@@ -102,7 +102,7 @@ public:
 		int flags = O_CLOEXEC;
 		switch (mode)
 		{
-		case open_mode::read: flags |= O_RDONLY; break;
+		case open_mode::read: flags |= O_RDONLY | O_NONBLOCK; break;  // a pipe in the place of a file must not wait for a writer
 		case open_mode::read_write: flags |= O_RDWR | O_CREAT; break;
 		case open_mode::create:
 		case open_mode::create_bulk: flags |= O_RDWR | O_CREAT | O_EXCL; break;

@@ -92,6 +92,12 @@ void bind_blob(SQLite::Statement& s, int i, bytes_view b)
 	s.bind(i, b.empty() ? static_cast<void const*>("") : b.data(), int(b.size()));
 }
 
+// Nothing is wrong with the index: it must not be put aside.
+struct newer_format : std::runtime_error
+{
+	using std::runtime_error::runtime_error;
+};
+
 errc class_of(SQLite::Exception const& e)
 {
 	switch (e.getErrorCode() & 0xff)
@@ -132,13 +138,6 @@ chunk_bits& chunk_bits::operator|=(chunk_bits const& o)
 	return *this;
 }
 
-bool chunk_bits::covers(chunk_bits const& o) const
-{
-	for (std::size_t i = 0; i < o.m_bits.size(); ++i)
-		if ((o.m_bits[i] & ~(i < m_bits.size() ? m_bits[i] : 0)) != 0) return false;
-	return true;
-}
-
 // --- opening -----------------------------------------------------------------------------------------------------------
 
 store_index::store_index(std::unique_ptr<SQLite::Database> db, std::filesystem::path path) : m_db(std::move(db)), m_path(std::move(path)) {}
@@ -160,6 +159,14 @@ auto store_index::attempt(char const* what, F f) -> result<std::invoke_result_t<
 	catch (SQLite::Exception const& e)
 	{
 		return fail(class_of(e), "cannot ", what, " the store's index ", m_path.native(), ": ", e.what());
+	}
+	catch (newer_format const& e)
+	{
+		return fail(errc::unsupported, "cannot ", what, " the store's index ", m_path.native(), ": ", e.what());
+	}
+	catch (std::bad_alloc const&)
+	{
+		return fail(errc::limit, "cannot ", what, " the store's index ", m_path.native(), ": out of memory");
 	}
 	catch (std::exception const& e)
 	{
@@ -190,7 +197,7 @@ void store_index::prepare()
 		transaction.commit();
 	}
 	else if (version != format_version)
-		throw std::runtime_error(cat("it has version ", version, "; this program knows ", format_version));
+		throw newer_format(cat("it has version ", version, "; this program knows ", format_version));
 	auto const id = from_hex(m_db->execAndGet("SELECT value FROM setting WHERE key = 'id'").getString());
 	if (!id || id->size() != m_id.size()) throw std::runtime_error("it has no id");
 	std::copy(id->begin(), id->end(), m_id.begin());
@@ -422,6 +429,21 @@ result<std::vector<store_index::holder_row>> store_index::holders()
 	});
 }
 
+result<std::vector<std::string>> store_index::holders_of(std::uint32_t xorb, std::uint32_t ordinal)
+{
+	return attempt("read", [&] {
+		std::vector<std::string> out;
+		SQLite::Statement rows(*m_db, "SELECT name, bits FROM ref JOIN holder ON holder.id = ref.holder WHERE xorb = ? ORDER BY name");
+		rows.bind(1, std::int64_t(xorb));
+		while (rows.executeStep())
+		{
+			auto const b = blob(rows, 1);
+			if (chunk_bits(bytes(b.begin(), b.end())).test(ordinal)) out.push_back(rows.getColumn(0).getString());
+		}
+		return out;
+	});
+}
+
 result<bool> store_index::holds(std::string const& holder, std::uint32_t xorb, std::uint32_t ordinal)
 {
 	return attempt("read", [&] {
@@ -605,23 +627,37 @@ result<std::vector<wanted_chunk>> store_index::wanted()
 	});
 }
 
-result<> store_index::found(hash_kind kind, hash32 const& hash, place const& where)
+result<> store_index::found(hash_kind kind, std::uint32_t xorb, std::vector<std::pair<hash32, std::uint32_t>> const& chunks)
 {
 	return attempt("write", [&] {
 		SQLite::Transaction transaction(*m_db);
-		std::vector<std::int64_t> holders;
+		std::map<std::int64_t, chunk_bits> bits;
 		SQLite::Statement rows(*m_db, "SELECT holder FROM wanted WHERE kind = ? AND hash = ?");
-		rows.bind(1, int(kind));
-		bind_blob(rows, 2, hash.view());
-		while (rows.executeStep()) holders.push_back(rows.getColumn(0).getInt64());
-		chunk_bits bit;
-		bit.set(where.ordinal);
-		for (auto const holder : holders) add_refs(holder, where.xorb, bit);
 		SQLite::Statement gone(*m_db, "DELETE FROM wanted WHERE kind = ? AND hash = ?");
-		gone.bind(1, int(kind));
-		bind_blob(gone, 2, hash.view());
-		gone.exec();
+		for (auto const& [hash, ordinal] : chunks)
+		{
+			for (SQLite::Statement* s : {&rows, &gone})
+			{
+				s->bind(1, int(kind));
+				bind_blob(*s, 2, hash.view());
+			}
+			while (rows.executeStep()) bits[rows.getColumn(0).getInt64()].set(ordinal);
+			gone.exec();
+			rows.reset();
+			gone.reset();
+		}
+		for (auto const& [holder, b] : bits) add_refs(holder, xorb, b);
 		transaction.commit();
+	});
+}
+
+result<std::uint32_t> store_index::wanted_size(hash_kind kind, hash32 const& hash)
+{
+	return attempt("read", [&] {
+		SQLite::Statement row(*m_db, "SELECT max(size) FROM wanted WHERE kind = ? AND hash = ?");
+		row.bind(1, int(kind));
+		bind_blob(row, 2, hash.view());
+		return row.executeStep() ? row.getColumn(0).getUInt() : 0u;
 	});
 }
 

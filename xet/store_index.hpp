@@ -31,7 +31,6 @@ public:
 	bool test(std::size_t i) const { return i / 8 < m_bits.size() && (m_bits[i / 8] >> (i % 8) & 1) != 0; }
 	bool any() const;
 	chunk_bits& operator|=(chunk_bits const& o);
-	bool covers(chunk_bits const& o) const;  // every bit of o is set here
 	bytes const& packed() const { return m_bits; }
 
 private:
@@ -88,6 +87,7 @@ public:
 		std::uint64_t logical_bytes = 0;  // size of what it stands for, repeats counted
 	};
 	result<std::vector<holder_row>> holders();
+	result<std::vector<std::string>> holders_of(std::uint32_t xorb, std::uint32_t ordinal);
 	result<bool> holds(std::string const& holder, std::uint32_t xorb, std::uint32_t ordinal);
 	result<chunk_refs> refs_of(std::string const& holder);
 	// Everything anybody needs; refs by xorb, or'ed.
@@ -115,8 +115,9 @@ public:
 
 	result<std::vector<wanted_chunk>> wanted();
 	result<> want(std::vector<wanted_chunk> const& chunks);
-	// A wanted chunk is here again: its holders hold it.
-	result<> found(hash_kind kind, hash32 const& hash, place const& where);
+	// Wanted chunks are here again, in a xorb at these places: their holders hold them.
+	result<> found(hash_kind kind, std::uint32_t xorb, std::vector<std::pair<hash32, std::uint32_t>> const& chunks);
+	result<std::uint32_t> wanted_size(hash_kind kind, hash32 const& hash);  // 0: not known
 
 	result<std::string> setting(std::string const& key);  // empty when it was never set
 	result<> set(std::string const& key, std::string const& value);

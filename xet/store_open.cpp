@@ -80,10 +80,7 @@ result<> chunk_store::open_index(std::string& note)
 	}
 	if (!index) return tl::unexpected(index.error());
 	m_index = std::move(*index);
-	auto const wanted = m_index->wanted();
-	if (!wanted) return tl::unexpected(wanted.error());
-	for (wanted_chunk const& w : *wanted) m_wanted.insert({w.kind, w.hash});
-	return {};
+	return reload_wanted();
 }
 
 result<> chunk_store::load_xorbs(std::string& note)
@@ -94,6 +91,14 @@ result<> chunk_store::load_xorbs(std::string& note)
 	for (xorb_row const& row : *rows) known[row.kind].insert_or_assign(row.name, row);
 	for (hash_kind const kind : all_kinds)
 		if (auto const loaded = load_kind(kind, std::move(known[kind]), note); !loaded) return loaded;
+	// what was wanted may have come back
+	for (std::uint32_t const id : std::exchange(m_adopted, {}))
+	{
+		if (m_wanted.empty()) break;
+		auto const chunks = m_index->chunks_of(id);
+		if (!chunks) return tl::unexpected(chunks.error());
+		if (auto const healed = heal(*m_containers.at(id), *chunks); !healed) return healed;
+	}
 	return open_table();
 }
 
@@ -116,6 +121,16 @@ result<> chunk_store::load_kind(hash_kind kind, std::map<hash32, xorb_row> known
 		{
 			if (auto const done = adopt(kind, e); !done) return done;
 			continue;
+		}
+		if (e.size != row->second.stored)
+		{
+			auto const taken = take_other_layout(row->second, e.size);
+			if (!taken) return tl::unexpected(taken.error());
+			if (*taken)
+			{
+				known.erase(row);
+				continue;
+			}
 		}
 		auto const c = std::make_shared<container>();
 		c->row = row->second;
@@ -162,7 +177,30 @@ result<> chunk_store::adopt(hash_kind kind, file_layer::entry const& entry)
 	c->last_used = row.last_used;
 	m_by_name[{kind, row.name}] = row.id;
 	m_containers.emplace(row.id, c);
+	m_adopted.push_back(row.id);
 	return {};
+}
+
+// The same chunks, compressed differently, as another program or another version writes them: whole, but elsewhere in the file.
+result<bool> chunk_store::take_other_layout(xorb_row const& row, std::uint64_t size)
+{
+	auto source = m_files.open(xorb_path(row.kind, row.name), open_mode::read);
+	if (!source) return tl::unexpected(source.error());
+	auto const chunks = read_xorb_directory(**source);
+	auto const before = m_index->chunks_of(row.id);
+	if (!before) return tl::unexpected(before.error());
+	auto const same = [](xorb_entry const& a, xorb_entry const& b) { return a.hash == b.hash && a.size == b.size; };
+	if (!chunks || !std::equal(chunks->begin(), chunks->end(), before->begin(), before->end(), same)) return false;
+	auto const c = std::make_shared<container>();
+	c->row = row;
+	c->row.stored = size;
+	auto const id = m_index->add_xorb(c->row, *chunks, row.id);
+	if (!id) return tl::unexpected(id.error());
+	c->row.id = *id;
+	c->last_used = row.last_used;
+	m_by_name[{row.kind, row.name}] = *id;
+	m_containers.emplace(*id, c);
+	return true;
 }
 
 result<> chunk_store::salvage(wreck const& w, std::string& note)
@@ -174,6 +212,15 @@ result<> chunk_store::salvage(wreck const& w, std::string& note)
 	if (!size) return tl::unexpected(size.error());
 
 	xorb_builder builder(w.kind);
+	std::uint64_t saved = 0;
+	auto const keep = [&]() -> result<> {
+		if (builder.empty()) return {};
+		auto const kept = write_xorb(w.kind, builder.finish(m_options.compress), builder.payload_bytes(), room::taken);
+		if (!kept) return tl::unexpected(kept.error());
+		--(*kept)->pins;
+		builder.clear();
+		return {};
+	};
 	std::uint64_t offset = xorb_header_bytes;
 	std::array<std::uint8_t, xorb_entry_header_bytes> header;
 	while (offset + header.size() <= *size)
@@ -186,16 +233,15 @@ result<> chunk_store::salvage(wreck const& w, std::string& note)
 		// after a damaged size nothing can be found any more
 		if (e.size == 0 || e.size > max_wire_chunk_bytes || e.stored > e.size) break;
 		auto const data = read_xorb_chunk(**source, e, w.kind);
-		if (data && builder.fits(data->size())) builder.add(e.hash, *data);
+		if (!data && data.error().code == errc::io) return tl::unexpected(data.error());
+		if (data && !builder.fits(data->size()))
+			if (auto const kept = keep(); !kept) return kept;
+		if (data) builder.add(e.hash, *data);
+		saved += data ? 1 : 0;
 		offset = e.offset + e.stored;
 	}
-	if (!builder.empty())
-	{
-		auto const kept = add_xorb(w.kind, builder);
-		if (!kept) return tl::unexpected(kept.error());
-		--(*kept)->pins;
-	}
-	say(note, cat("xorb ", path.native(), " is damaged (", w.why, "): ", builder.count(), " of its chunks were saved, the file was put aside as ", w.name, ".damaged"));
+	if (auto const kept = keep(); !kept) return kept;
+	say(note, cat("xorb ", path.native(), " is damaged (", w.why, "): ", saved, " of its chunks were saved, the file was put aside as ", w.name, ".damaged"));
 	auto const moved = m_files.rename(path, path.native() + ".damaged");
 	return moved ? m_files.sync_dir(path.parent_path()) : moved;
 }
@@ -208,10 +254,7 @@ result<> chunk_store::drop_lost(std::vector<xorb_row> const& lost, std::string& 
 		say(note, cat("xorb ", xorb_path(row.kind, row.name).native(), " is gone; its chunks that are needed are wanted now"));
 		if (auto const done = m_index->replace(row.id, {}); !done) return done;
 	}
-	auto const wanted = m_index->wanted();
-	if (!wanted) return tl::unexpected(wanted.error());
-	for (wanted_chunk const& w : *wanted) m_wanted.insert({w.kind, w.hash});
-	return {};
+	return reload_wanted();
 }
 
 // --- the lookup table --------------------------------------------------------------------------------------------------
@@ -254,9 +297,12 @@ result<> chunk_store::fill_table()
 result<> chunk_store::mend_table()
 {
 	std::lock_guard const lock(m_table_mutex);
-	if (!m_table->damaged()) return {};
-	if (auto const dropped = m_table->drop_damaged(); !dropped) return dropped;
-	return fill_table();
+	if (!m_table->damaged() && !m_table_incomplete) return {};
+	m_table_incomplete = true;
+	if (auto const dropped = m_table->damaged() ? m_table->drop_damaged() : m_table->clear(); !dropped) return dropped;
+	auto const filled = fill_table();
+	if (filled) m_table_incomplete = false;
+	return filled;
 }
 
 result<> chunk_store::tend_table()

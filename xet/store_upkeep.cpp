@@ -265,8 +265,7 @@ result<store_upkeep::packed> store_upkeep::pack(bool dry_run, upkeep_progress co
 	if (report.lost_chunks != 0)
 	{
 		std::lock_guard const lock(m_store.m_index_mutex);
-		if (auto const wanted = m_store.m_index->wanted())
-			for (wanted_chunk const& w : *wanted) m_store.m_wanted.insert({w.kind, w.hash});
+		if (auto const known = m_store.reload_wanted(); !known) return tl::unexpected(known.error());
 	}
 	return report;
 }
@@ -314,7 +313,10 @@ result<> store_upkeep::repair(chunk_store::container_ptr const& c, std::vector<x
 {
 	std::unique_lock const alone(m_store.m_removal_mutex);
 	if (c->pins != 0) return {};  // a writer counts on it: the next scrub mends it
-	xorb_builder builder(c->row.kind, std::max<std::size_t>(m_store.options().xorb_payload_bytes, std::size_t(c->row.bytes)));
+	if (auto const taken = take_other_layout(*c, chunks); !taken || *taken) return taken ? result<>() : tl::unexpected(taken.error());
+	// somebody else's xorb may have more chunks than we would put into one
+	xorb_builder builder(c->row.kind, std::max<std::size_t>(m_store.options().xorb_payload_bytes, std::size_t(c->row.bytes))
+		, std::max(max_xorb_chunks, std::uint32_t(chunks.size())));
 	std::vector<std::optional<std::uint32_t>> position(chunks.size());
 	std::uint64_t repaired = 0, lost = 0;
 	for (std::uint32_t i = 0; i < chunks.size(); ++i)
@@ -347,17 +349,32 @@ result<> store_upkeep::repair(chunk_store::container_ptr const& c, std::vector<x
 	{
 		std::lock_guard const lock(m_store.m_index_mutex);
 		if (auto const moved = m_store.m_index->replace(c->row.id, places); !moved) return moved;
-		auto const wanted = m_store.m_index->wanted();
-		if (!wanted) return tl::unexpected(wanted.error());
-		for (wanted_chunk const& w : *wanted) m_store.m_wanted.insert({w.kind, w.hash});
+		if (auto const known = m_store.reload_wanted(); !known) return known;
 	}
-	m_store.forget({c});
+	m_store.forget({c}, lost != 0 ? chunk_store::fate::put_aside : chunk_store::fate::removed);
 	return {};
+}
+
+// The same chunks, compressed differently: nothing is wrong with the file, the index has other offsets.
+result<bool> store_upkeep::take_other_layout(chunk_store::container& c, std::vector<xorb_entry> const& chunks)
+{
+	auto source = m_store.files().open(m_store.xorb_path(c.row.kind, c.row.name), open_mode::read);
+	if (!source) return source.error().code == errc::not_found ? result<bool>(false) : tl::unexpected(source.error());
+	auto const found = read_xorb_directory(**source);
+	auto const same = [](xorb_entry const& a, xorb_entry const& b) { return a.hash == b.hash && a.size == b.size; };
+	if (!found || *found == chunks || !std::equal(found->begin(), found->end(), chunks.begin(), chunks.end(), same)) return false;
+	auto row = c.row;
+	auto const size = (*source)->size();
+	if (!size) return tl::unexpected(size.error());
+	row.stored = *size;
+	auto const taken = m_store.register_xorb(row, *found);
+	if (!taken) return tl::unexpected(taken.error());
+	--(*taken)->pins;
+	return true;
 }
 
 result<store_upkeep::scrubbed> store_upkeep::scrub(std::uint64_t rate, std::function<bool(double)> const& sleep, upkeep_progress const& progress)
 {
-	std::lock_guard const one(m_store.m_upkeep_mutex);
 	scrubbed report;
 	std::uint32_t position = 0;
 	{
@@ -380,6 +397,8 @@ result<store_upkeep::scrubbed> store_upkeep::scrub(std::uint64_t rate, std::func
 	};
 	for (auto const& c : all)
 	{
+		// others have their turn between two xorbs
+		std::lock_guard const one(m_store.m_upkeep_mutex);
 		if (c->row.id <= position || !m_store.find_container(c->row.id)) continue;
 		auto const looked = scrub_one(*c, report, pace);
 		if (!looked) return tl::unexpected(looked.error());

@@ -73,6 +73,7 @@ private:
 	result<std::vector<group>> plan_groups();
 	result<> pack_group(group const& g, packed& report);
 	result<bool> scrub_one(chunk_store::container& c, scrubbed& report, std::function<bool(std::uint64_t)> const& pace);
+	result<bool> take_other_layout(chunk_store::container& c, std::vector<xorb_entry> const& chunks);
 	result<> repair(chunk_store::container_ptr const& c, std::vector<xorb_entry> const& chunks, std::vector<bool> const& bad, scrubbed& report);
 	result<bytes> read_any(chunk_store::container& c, std::uint32_t ordinal, xorb_entry const& e);
 	result<std::vector<xorb_entry>> chunks_of(chunk_store::container const& c);

@@ -29,13 +29,28 @@ public:
 		auto const now = std::chrono::steady_clock::now();
 		if (now - m_last < event_interval) return m_listening;
 		m_last = now;
+		m_done = done;
+		m_total = total;
 		m_listening = m_send({{"event", "progress"}, {"done", done}, {"total", total}});
+		return m_listening;
+	}
+	// Waits; false as soon as nobody listens any more.
+	bool sleep(double seconds)
+	{
+		constexpr double slice = 0.1;
+		for (; seconds > slice && m_listening; seconds -= slice)
+		{
+			std::this_thread::sleep_for(std::chrono::duration<double>(slice));
+			(*this)(m_done, m_total);
+		}
+		std::this_thread::sleep_for(std::chrono::duration<double>(std::min(seconds, slice)));
 		return m_listening;
 	}
 
 private:
 	event_sender const& m_send;
 	std::chrono::steady_clock::time_point m_last{};
+	std::uint64_t m_done = 0, m_total = 0;
 	bool m_listening = true;
 };
 
@@ -46,11 +61,6 @@ std::vector<std::pair<xet::hash_kind, xet::hash32>> hashes_from(std::string cons
 	for (auto const kind : all_kinds)
 		if (auto const h = xet::hash_from_string(kind, text)) out.emplace_back(kind, *h);
 	return out;
-}
-
-bool is_packed(xet::chunk_store& s, xet::hash32 const& hash)
-{
-	return std::any_of(std::begin(all_kinds), std::end(all_kinds), [&](auto kind) { return s.contains(kind, hash); });
 }
 
 xet::result<json> do_add(node_store& s, json const& q, event_sender const& send)
@@ -280,6 +290,7 @@ xet::result<json> do_cleanup(node_store& s, json const& q, event_sender const& s
 		for (auto const& p : s.folders())
 		{
 			auto const current = tonic::read_tonic(p.tonic());
+			if (!current && current.error().code == errc::io) return tl::unexpected(current.error());
 			auto const done = s.expire(p.kept(), current ? &*current : nullptr);
 			if (!done) return tl::unexpected(done.error());
 			expired += *done ? 1 : 0;
@@ -312,10 +323,7 @@ xet::result<json> do_pack(node_store& s, json const& q, event_sender const& send
 xet::result<json> do_scrub(node_store& s, json const& q, event_sender const& send)
 {
 	paced_events progress(send);
-	auto const sleep = [](double seconds) {
-		std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-		return true;
-	};
+	auto const sleep = [&](double seconds) { return progress.sleep(seconds); };
 	auto const r = xet::store_upkeep(s.chunks()).scrub(q.value("rate", std::uint64_t(0)), sleep, std::ref(progress));
 	if (!r) return tl::unexpected(r.error());
 	return json{{"finished", r->finished}, {"xorbs", r->xorbs}, {"chunks", r->chunks}, {"bytes", r->bytes}, {"bad_chunks", r->bad_chunks}
@@ -362,23 +370,31 @@ xet::result<json> store_figures(node_store& s)
 	auto const stats = s.chunks().stats();
 	if (!stats) return tl::unexpected(stats.error());
 	std::uint64_t in_place = 0, logical = stats->logical_bytes;
-	std::vector<xet::chunk_ref> all;
+	std::map<xet::hash_kind, std::vector<xet::chunk_ref>> by_kind;
 	for (auto const& p : s.folders())
 	{
 		auto const m = tonic::read_tonic(p.tonic());
 		if (!m) continue;
 		in_place += m->total_bytes();
 		logical += m->total_bytes();
+		auto& all = by_kind[m->how.kind];
 		all.insert(all.end(), m->chunks.begin(), m->chunks.end());
 	}
 	std::uint64_t chunks = stats->chunks, unique = stats->unique_bytes;
-	std::sort(all.begin(), all.end());
-	all.erase(std::unique(all.begin(), all.end()), all.end());
-	for (xet::chunk_ref const& c : all)
+	for (auto& [kind, all] : by_kind)
 	{
-		if (stats->chunks != 0 && is_packed(s.chunks(), c.hash)) continue;
-		++chunks;
-		unique += c.size;
+		std::sort(all.begin(), all.end());
+		all.erase(std::unique(all.begin(), all.end()), all.end());
+		std::vector<xet::hash32> hashes;
+		for (xet::chunk_ref const& c : all) hashes.push_back(c.hash);
+		auto const packed = s.chunks().contains(kind, hashes);
+		if (!packed) return tl::unexpected(packed.error());
+		for (std::size_t i = 0; i < all.size(); ++i)
+		{
+			if ((*packed)[i]) continue;
+			++chunks;
+			unique += all[i].size;
+		}
 	}
 	return json{{"chunks", chunks}, {"unique_bytes", unique}, {"logical_bytes", logical}
 		, {"dedup_ratio", unique == 0 ? 1.0 : double(logical) / double(unique)}, {"xorbs", stats->xorbs}, {"xorb_bytes", stats->xorb_bytes}

@@ -174,7 +174,7 @@ int scrub(shell const& s, std::uint64_t rate, bool as_json)
 	return finish(r, as_json, [](json const& sum) {
 		std::cout << sum.at("chunks") << " chunks in " << sum.at("xorbs") << " xorbs verified, " << human_bytes(sum.at("bytes")) << ": " << sum.at("bad_chunks") << " bad, "
 			<< sum.at("repaired_chunks") << " repaired, " << sum.at("lost_chunks") << " lost\n";
-	}, r->at("lost_chunks") != 0 ? failed : ok);
+	}, r->at("bad_chunks") > r->at("repaired_chunks") ? failed : ok);
 }
 
 int pack(shell const& s, bool dry_run, bool as_json)
@@ -229,7 +229,7 @@ struct cleanup_arguments
 int cleanup(shell const& s, cleanup_arguments const& a)
 {
 	listener events("cleaning up", a.as_json, [&](json const& row) {
-		std::cout << (a.dry_run ? "would " : "") << text(row, "action") << (a.dry_run ? " " : "d ") << "xorb " << text(row, "xorb") << ": " << row.at("chunks") << " chunks, "
+		std::cout << (a.dry_run ? "would " + text(row, "action") : text(row, "action") == "remove" ? "removed" : "condemned") << " xorb " << text(row, "xorb") << ": " << row.at("chunks") << " chunks, "
 			<< human_bytes(row.at("bytes")) << ", unused since " << time_text(row.at("unused_since")) << '\n';
 	});
 	return finish(ask_store(s.data, {{"cmd", "cleanup"}, {"max_age_days", a.days}, {"grace_seconds", a.grace}, {"dry_run", a.dry_run}}, std::ref(events)), a.as_json

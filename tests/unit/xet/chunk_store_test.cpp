@@ -411,6 +411,115 @@ TEST_F(a_store, notices_a_xorb_that_vanished)
 	EXPECT_TRUE(store->wanted()->empty());
 }
 
+TEST_F(a_store, holds_again_what_was_gone_for_a_while)
+{
+	auto const a = pieces(5, 1);
+	put(a, "a");
+	auto const x = xorbs().front();
+	store.reset();
+	std::filesystem::rename(x, m_dir / "elsewhere");
+	open();
+	EXPECT_EQ(store->wanted()->size(), 5u);
+	store.reset();
+	std::filesystem::rename(m_dir / "elsewhere", x);
+	open();
+	EXPECT_TRUE(store->wanted()->empty());
+	EXPECT_TRUE(store_upkeep(*store).collect(0, 0, false)->removed.empty());
+	expect_all(a);
+	EXPECT_TRUE(problems().empty());
+}
+
+// The same xorb as somebody else may have written it: its hash does not tell whether chunks are compressed.
+TEST_F(a_store, takes_a_xorb_with_another_layout)
+{
+	std::vector<piece> a;
+	for (unsigned i = 0; i < 4; ++i)
+	{
+		bytes text(9000 + i, std::uint8_t('a' + i));
+		a.push_back({chunk_hash(hash_kind::blake3, text), text});
+	}
+	put(a, "a");
+	auto const write_raw = [&] {
+		xorb_builder builder(hash_kind::blake3);
+		for (piece const& p : a) builder.add(p.hash, p.data);
+		auto const built = builder.finish(compression::none);
+		EXPECT_EQ(to_hex(built.hash.view()) + ".xorb", xorbs().front().filename().string());
+		std::ofstream(xorbs().front(), std::ios::binary).write(reinterpret_cast<char const*>(built.file.data()), std::streamsize(built.file.size()));
+	};
+	write_raw();
+	auto const report = store_upkeep(*store).scrub(0, {});
+	ASSERT_TRUE(report) << report.error().message;
+	EXPECT_EQ(report->lost_chunks, 0u);
+	expect_all(a);
+	EXPECT_TRUE(problems().empty());
+
+	store.reset();
+	std::filesystem::remove_all(m_dir);
+	open();
+	put(a, "a");
+	write_raw();
+	open();
+	expect_all(a);
+	EXPECT_TRUE(problems().empty());
+	EXPECT_TRUE(store_upkeep(*store).collect(0, 0, false)->removed.empty());
+}
+
+TEST_F(a_store, keeps_a_writers_promise_when_the_xorb_it_counts_on_is_written_anew)
+{
+	auto const a = pieces(5, 1);
+	put(a, "a");
+	ASSERT_TRUE(store->release("a"));
+	store_writer first(*store, hash_kind::blake3);
+	for (piece const& p : a) ASSERT_TRUE(first.put(p.hash, p.data));
+	flip(xorbs().front(), 20 + 40 + 5000);
+	EXPECT_FALSE(store->read(hash_kind::blake3, a[0].hash));
+	{
+		store_writer second(*store, hash_kind::blake3);
+		for (piece const& p : a) ASSERT_TRUE(second.put(p.hash, p.data));
+		ASSERT_TRUE(second.flush());
+	}
+	EXPECT_TRUE(store_upkeep(*store).collect(0, 0, false)->removed.empty());
+	ASSERT_TRUE(first.commit("b", 0));
+	expect_all(a);
+	EXPECT_TRUE(problems().empty());
+}
+
+TEST_F(a_store, takes_a_damaged_chunk_again_after_a_restart_too)
+{
+	auto const a = pieces(5, 1);
+	put(a, "a");
+	flip(xorbs().front(), 20 + 40 + 5000);
+	EXPECT_FALSE(store->read(hash_kind::blake3, a[0].hash));
+	open();
+	EXPECT_FALSE(store->contains(hash_kind::blake3, a[0].hash));
+	put(a, "b");
+	expect_all(a);
+}
+
+TEST_F(a_store, mends_a_foreign_xorb_with_more_chunks_than_ours_have)
+{
+	constexpr std::uint32_t many = 3 * max_xorb_chunks;
+	xorb_builder builder(hash_kind::blake3, max_xorb_bytes, many);
+	std::vector<piece> all;
+	for (unsigned i = 0; i < many; ++i)
+	{
+		bytes data{std::uint8_t(i), std::uint8_t(i >> 8), std::uint8_t(i >> 16), 7};
+		all.push_back({chunk_hash(hash_kind::blake3, data), data});
+		builder.add(all.back().hash, data);
+	}
+	auto const built = builder.finish(compression::none);
+	auto const path = store->xorb_path(hash_kind::blake3, built.hash);
+	store.reset();
+	std::ofstream(path, std::ios::binary).write(reinterpret_cast<char const*>(built.file.data()), std::streamsize(built.file.size()));
+	flip(path, 20 + 40);
+	open();
+	auto const report = store_upkeep(*store).scrub(0, {});
+	ASSERT_TRUE(report) << report.error().message;
+	EXPECT_EQ(report->bad_chunks, 1u);
+	EXPECT_FALSE(store->read(hash_kind::blake3, all.front().hash));
+	expect_all({all[1], all[many / 2], all.back()});
+}
+
 TEST_F(a_store, keeps_to_its_quota)
 {
 	options.quota_bytes = 50'000;
