@@ -2,6 +2,12 @@
 
 namespace xet {
 
+namespace {
+
+constexpr std::size_t max_sent = 2;
+
+} // namespace
+
 store_writer::store_writer(chunk_store& store, hash_kind kind) : m_store(store), m_kind(kind)
 {
 	m_filling = std::make_unique<xorb_builder>(kind, store.options().xorb_payload_bytes);
@@ -9,9 +15,9 @@ store_writer::store_writer(chunk_store& store, hash_kind kind) : m_store(store),
 
 store_writer::~store_writer()
 {
-	if (m_writing.valid())
+	for (sent& s : m_sent)
 	{
-		auto const last = m_writing.get();
+		auto const last = s.writing.get();
 		if (last) --(*last)->pins;
 	}
 	for (auto const& [id, c] : m_pinned) --c->pins;
@@ -60,33 +66,39 @@ result<> store_writer::add(hash32 const& hash, bytes_view data)
 
 result<> store_writer::send()
 {
-	if (auto const done = collect(); !done) return done;
 	if (m_filling->empty()) return {};
-	std::swap(m_filling, m_sent);
+	std::size_t const in_flight = m_store.options().overlap ? max_sent : 1;
+	while (m_sent.size() >= in_flight)
+		if (auto const done = collect(); !done) return done;
+	auto builder = std::exchange(m_filling, std::move(m_spare));
 	if (!m_filling) m_filling = std::make_unique<xorb_builder>(m_kind, m_store.options().xorb_payload_bytes);
 	auto const how = m_store.options().overlap ? std::launch::async : std::launch::deferred;
-	m_writing = std::async(how, [this] { return m_store.add_xorb(m_kind, *m_sent); });
+	auto writing = std::async(how, [this, b = builder.get()] { return m_store.add_xorb(m_kind, *b); });
+	m_sent.push_back({std::move(builder), std::move(writing)});
 	return m_store.options().overlap ? result<>() : collect();
 }
 
 result<> store_writer::collect()
 {
 	if (m_broken) return tl::unexpected(*m_broken);
-	if (!m_writing.valid()) return {};
-	auto const xorb = m_writing.get();
+	sent oldest = std::move(m_sent.front());
+	m_sent.pop_front();
+	auto const xorb = oldest.writing.get();
 	if (!xorb) return broken(xorb.error());
 	auto const& c = *xorb;
 	if (!m_pinned.emplace(c->row.id, c).second) --c->pins;
 	m_refs[c->row.id] |= chunk_bits::all(c->row.chunks);
-	for (std::size_t i = 0; i < m_sent->count(); ++i) m_here.erase(m_sent->hash_of(i));
-	m_sent->clear();
+	for (std::size_t i = 0; i < oldest.builder->count(); ++i) m_here.erase(oldest.builder->hash_of(i));
+	oldest.builder->clear();
+	m_spare = std::move(oldest.builder);
 	return {};
 }
 
 result<> store_writer::flush()
 {
-	if (auto const sent = send(); !sent) return sent;
-	return collect();
+	auto done = m_broken ? result<>(tl::unexpected(*m_broken)) : send();
+	while (done && !m_sent.empty()) done = collect();
+	return done;
 }
 
 std::vector<hash32> store_writer::xorbs() const

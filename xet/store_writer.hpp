@@ -3,11 +3,12 @@
 // nothing is held, before commit() has returned. A writer that dies without a commit leaves chunks nobody needs.
 //
 // Thread rule: one thread at a time. With store_options::overlap a xorb is named, compressed and written on a thread of its own while
-// the next one is filled.
+// the next one is filled; two at a time, so that one is written while the disk syncs the other.
 
 #include "xet/chunk_store.hpp"
 #include "xet/xorb.hpp"
 
+#include <deque>
 #include <future>
 #include <unordered_set>
 
@@ -36,15 +37,21 @@ public:
 private:
 	result<> add(hash32 const& hash, bytes_view data);
 	result<> send();     // the filled xorb goes to be written
-	result<> collect();  // waits for it
+	result<> collect();  // waits for the oldest that was sent
 	result<> broken(error e);
 
 	using written = result<chunk_store::container_ptr>;
 
 	chunk_store& m_store;
 	hash_kind m_kind;
-	std::unique_ptr<xorb_builder> m_filling, m_sent;
-	std::future<written> m_writing;
+	struct sent
+	{
+		std::unique_ptr<xorb_builder> builder;
+		std::future<written> writing;
+	};
+
+	std::unique_ptr<xorb_builder> m_filling, m_spare;
+	std::deque<sent> m_sent;            // oldest first
 	std::unordered_set<hash32> m_here;  // in m_filling and m_sent
 	chunk_refs m_refs;
 	std::map<std::uint32_t, chunk_store::container_ptr> m_pinned;
