@@ -14,6 +14,8 @@ struct config
 	std::string listen = "0.0.0.0:6881";
 	bool enable_dht = true, enable_lsd = true, enable_upnp = true;
 	int upload_limit = 0, download_limit = 0;  // bytes a second, 0 is none
+	std::string outgoing = "tcp";               // what peers are called over: tcp, utp or both; calls come in over either
+	std::string encryption = "allowed";         // of the stream: allowed, required or off
 
 	// [disk]
 	std::string xet_chunk_store_path;           // of the chunk store; empty: store/ in the data directory

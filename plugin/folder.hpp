@@ -129,6 +129,7 @@ private:
 	void finish_fetch();
 	void mark_published(std::vector<tonic::local_file>& files) const;
 	xet::result<> carry_out(tonic::folder_plan plan, tonic::scan_result const& found);
+	bool wait_for_same_edit(tonic::scan_result const& found);
 	bool entries_are_right(tonic::scan_result const& found) const;
 	xet::result<> check_room(tonic::materialiser const& job, tonic::folder_fs const& disk) const;
 	xet::result<> make_root();
@@ -230,6 +231,7 @@ private:
 	std::optional<xet::wire::folder_head> m_next_head;  // waits until the job at hand had its time
 	clock::time_point m_job_since{};
 	bool m_scan_pending = false;
+	int m_waits_for_edits = 0;
 	bool m_scan_again = false;
 	bool m_accept_deletions = false;
 	std::optional<clock::time_point> m_retry_at;

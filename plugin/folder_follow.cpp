@@ -28,6 +28,9 @@ constexpr auto job_time = 10s;
 constexpr auto progress_check = 300ms;
 // files come in together for a moment, so that one sync serves many
 constexpr auto placing_delay = 20ms;
+// How long an edit of a followed file is left alone, in case the publisher made it, too; and how often in a row.
+constexpr auto edit_patience = 1s;
+constexpr int max_waits_for_edits = 3;
 constexpr std::size_t files_per_placing = 2048;
 // A shuffled unit of the fetch order: random enough for a swarm, sequential enough for a disk.
 constexpr std::size_t chunks_per_block = 64;
@@ -302,10 +305,22 @@ void folder::follower_scan()
 		}
 		remember_root();
 		m_accept_deletions = false;
+		if (wait_for_same_edit(*found)) return retry(edit_patience);
 		done = carry_out(tonic::make_plan(target(), m_previous.get(), found->files), *found);
 	}
 	if (!done) trouble(done.error(), retry_interval);
 	else if (again) retry(1s);
+}
+
+// An edit of this moment may have been made by the publisher, too: then his version is on its way, and nothing is in conflict.
+bool folder::wait_for_same_edit(tonic::scan_result const& found)
+{
+	auto const now = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch());
+	bool const fresh = std::any_of(found.files.begin(), found.files.end(), [&](tonic::local_file const& f) {
+		return f.chunks && !f.published && f.stamp.ctime_ns > (now - edit_patience).count() && target().find_file(f.path) != nullptr;
+	});
+	m_waits_for_edits = fresh ? m_waits_for_edits + 1 : 0;
+	return fresh && m_waits_for_edits <= max_waits_for_edits;
 }
 
 // The folder's directory is made when the version fits: what does not leaves nothing behind.

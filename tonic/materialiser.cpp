@@ -1,6 +1,7 @@
 #include "tonic/materialiser.hpp"
 
 #include "tonic/path_rules.hpp"
+#include "xet/merkle.hpp"
 
 #include <algorithm>
 #include <dirent.h>
@@ -366,8 +367,18 @@ xet::result<> materialiser::sync(std::vector<std::uint32_t> const& files)
 	return {};
 }
 
-xet::result<bool> materialiser::clear_way(std::string const& path, local_index const& index, std::int64_t now_seconds, placed& report)
+// The same edit was made here.
+bool materialiser::agrees(file_entry const& f, file_stamp const& now) const
 {
+	if (now.size != f.size) return false;
+	auto const fd = m_fs.open_file(f.path, O_RDONLY | O_NONBLOCK);
+	auto const chunks = fd ? xet::chunk_file(fd->get(), m_target->how) : tl::unexpected(fd.error());
+	return chunks && xet::file_hash(m_target->how.kind, *chunks) == f.hash;
+}
+
+xet::result<bool> materialiser::clear_way(file_entry const& f, local_index const& index, std::int64_t now_seconds, placed& report)
+{
+	auto const& path = f.path;
 	auto const now = m_fs.look(path);
 	switch (now.kind)
 	{
@@ -377,6 +388,7 @@ xet::result<bool> materialiser::clear_way(std::string const& path, local_index c
 		{
 			local_file const* known = index.find(path);
 			if (known != nullptr && known->published && known->stamp.same_content(now.stamp)) return true;
+			if (agrees(f, now.stamp)) return true;
 			break;
 		}
 		case entry_kind::link:
@@ -415,7 +427,7 @@ xet::result<materialiser::placed> materialiser::move_into_place(
 			}
 			last_dir = dir;
 		}
-		auto const clear = clear_way(f.path, index, now_seconds, report);
+		auto const clear = clear_way(f, index, now_seconds, report);
 		if (!clear) return tl::unexpected(clear.error());
 		if (!*clear)
 		{

@@ -93,7 +93,8 @@ private:
 	xet::result<> remove_foreign_partials();
 	bool is_placed(file_entry const& f) const;
 	xet::result<> sync(std::vector<std::uint32_t> const& files);
-	xet::result<bool> clear_way(std::string const& path, local_index const& index, std::int64_t now_seconds, placed& report);
+	bool agrees(file_entry const& f, file_stamp const& now) const;
+	xet::result<bool> clear_way(file_entry const& f, local_index const& index, std::int64_t now_seconds, placed& report);
 
 	folder_fs m_fs;
 	std::shared_ptr<manifest const> m_target;

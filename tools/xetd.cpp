@@ -71,8 +71,17 @@ lt::settings_pack session_settings(ut_xet::config const& c, arguments const& a)
 	s.set_bool(sp::enable_natpmp, c.enable_upnp && !a.no_upnp);
 	// several nodes behind one address (a household, a test) are different peers
 	s.set_bool(sp::allow_multiple_connections_per_ip, true);
-	// TCP carries chunks at tens of times uTP's rate here (libtorrent 2.0.8); incoming uTP is still taken
-	s.set_bool(sp::enable_outgoing_utp, false);
+	// TCP, unless told otherwise: it carries chunks at tens of times uTP's rate (libtorrent 2.0.8)
+	s.set_bool(sp::enable_outgoing_utp, c.outgoing != "tcp");
+	s.set_bool(sp::enable_outgoing_tcp, c.outgoing != "utp");
+	if (c.encryption != "allowed")
+	{
+		int const policy = c.encryption == "required" ? sp::pe_forced : sp::pe_disabled;
+		s.set_int(sp::out_enc_policy, policy);
+		s.set_int(sp::in_enc_policy, policy);
+		// forced, but with the stream left plain, would be a handshake for show
+		s.set_int(sp::allowed_enc_level, c.encryption == "required" ? sp::pe_rc4 : sp::pe_both);
+	}
 	// folders live by finding each other again quickly
 	s.set_int(sp::min_reconnect_time, 1);
 	s.set_int(sp::max_failcount, 50);

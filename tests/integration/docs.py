@@ -76,7 +76,7 @@ def check_program(program):
 
 def check_keys():
     source = (ROOT / "plugin" / "config.cpp").read_text()
-    keys = set(re.findall(r'\{"([a-z0-9_]+)\.([a-z0-9_]+)", make\(', source))
+    keys = set(re.findall(r'\{"([a-z0-9_]+)\.([a-z0-9_]+)", (?:make|one_of)\(', source))
     assert keys, "no keys found in plugin/config.cpp"
 
     manual = sections("ut_xet.toml.5")
