@@ -59,7 +59,7 @@ key make(T config::*member)
 	return {[member](config& c, toml::node const& n) { return take(c.*member, n); }, what};
 }
 
-key one_of(std::string config::*member, std::vector<std::string> const& words)
+key make(std::string config::*member, std::vector<std::string> const& words)
 {
 	std::string what;
 	for (std::string const& w : words) what += xet::cat(what.empty() ? "" : w == words.back() ? " or " : ", ", '"', w, '"');
@@ -77,8 +77,8 @@ std::map<std::string, key> const& keys()
 		{"network.enable_upnp", make(&config::enable_upnp)},
 		{"network.upload_limit", make(&config::upload_limit)},
 		{"network.download_limit", make(&config::download_limit)},
-		{"network.outgoing", one_of(&config::outgoing, {"tcp", "utp", "both"})},
-		{"network.encryption", one_of(&config::encryption, {"allowed", "required", "off"})},
+		{"network.outgoing", make(&config::outgoing, {"tcp", "utp", "both"})},
+		{"network.encryption", make(&config::encryption, {"allowed", "required", "off"})},
 		{"disk.xet_chunk_store_path", make(&config::xet_chunk_store_path)},
 		{"disk.xet_compression_enabled", make(&config::xet_compression_enabled)},
 		{"disk.xet_store_quota", make(&config::xet_store_quota)},
