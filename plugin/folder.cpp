@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <climits>
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 namespace ut_xet {
 
@@ -32,6 +34,29 @@ std::string relative_path(std::string const& typed, std::filesystem::path const&
 	if (path.is_absolute()) path = path.lexically_relative(root);
 	if (!path.has_filename()) path = path.parent_path();
 	return path.native();
+}
+
+// How many, from the first on, lie behind each other in one file.
+std::size_t neighbours(std::span<folder::reading const> readings)
+{
+	std::size_t n = 1;
+	while (n < readings.size() && n < IOV_MAX && readings[n].place.file == readings[0].place.file
+		&& readings[n].place.offset == readings[n - 1].place.offset + readings[n - 1].place.size)
+		++n;
+	return n;
+}
+
+bool read_run(int fd, std::span<folder::reading const> run)
+{
+	std::vector<iovec> into;
+	std::size_t bytes = 0;
+	for (auto const& r : run)
+	{
+		into.push_back({r.into, r.place.size});
+		bytes += r.place.size;
+	}
+	// a file that became shorter
+	return ::preadv(fd, into.data(), int(into.size()), off_t(run[0].place.offset)) == ssize_t(bytes);
 }
 
 } // namespace
@@ -64,6 +89,7 @@ folder::folder(std::shared_ptr<context> shared, folder_record record, std::files
 	, m_siblings(std::move(siblings))
 	, m_strand(boost::asio::make_strand(m_shared->jobs))
 	, m_keep_strand(boost::asio::make_strand(m_shared->jobs))
+	, m_inbox(m_shared->slabs)
 	, m_record(std::move(record))
 {}
 
@@ -425,6 +451,43 @@ std::optional<xet::bytes> folder::read_chunk(xet::hash32 const& hash, bool& meta
 	auto data = v->read(hash);
 	if (data && xet::chunk_hash(v->manifest->how.kind, *data) != hash) return std::nullopt;
 	return data;
+}
+
+std::optional<tonic::local_index::place> folder::place_of(xet::hash32 const& hash) const
+{
+	auto places = m_index->locate(hash);
+	return places.empty() ? std::nullopt : std::optional(std::move(places.front()));
+}
+
+bool folder::read_places(std::span<reading const> readings) const
+{
+	auto const v = current();
+	std::optional<tonic::folder_fs> fs;
+	{
+		std::lock_guard const lock(m_mutex);
+		fs = m_fs;
+	}
+	if (!v || !fs) return false;
+	std::vector<xet::bytes_view> data;
+	for (reading const& r : readings) data.emplace_back(r.into, r.place.size);
+	tonic::file_descriptor fd;
+	tonic::local_file const* open = nullptr;
+	for (std::size_t i = 0; i < readings.size();)
+	{
+		auto const run = neighbours(readings.subspan(i));
+		if (auto const* file = readings[i].place.file.get(); file != open)
+		{
+			auto opened = fs->open_file(file->path, O_RDONLY | O_NONBLOCK);
+			if (!opened) return false;
+			fd = std::move(*opened);
+			open = file;
+		}
+		if (!read_run(fd.get(), readings.subspan(i, run))) return false;
+		i += run;
+	}
+	std::vector<xet::hash32> hashes(readings.size());
+	xet::chunk_hashes(v->manifest->how.kind, data, hashes);
+	return std::equal(hashes.begin(), hashes.end(), readings.begin(), [](auto const& h, reading const& r) { return h == r.hash; });
 }
 
 // Of an earlier version of this folder; what the store holds for others is none of its peers' business.

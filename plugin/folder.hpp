@@ -6,6 +6,7 @@
 
 #include "plugin/context.hpp"
 #include "plugin/folder_record.hpp"
+#include "plugin/inbox.hpp"
 #include "plugin/scheduler.hpp"
 #include "plugin/version.hpp"
 #include "tonic/history.hpp"
@@ -85,12 +86,22 @@ public:
 
 	// network ----------------------------------------------------------------------------------------------------------
 	void head_arrived(xet::wire::folder_head const& head, std::uint32_t peer);
-	void chunk_arrived(xet::hash32 const& hash, xet::bytes data, bool metadata, std::uint32_t peer);
+	void chunk_arrived(xet::hash32 const& hash, xet::bytes_view data, bool metadata, std::uint32_t peer);
 	void peers_changed();
 	void tell_what_is_here();  // offers again, with what came in since the last time
 
 	// workers: a chunk that this folder may serve, verified. metadata says which kind it was.
 	std::optional<xet::bytes> read_chunk(xet::hash32 const& hash, bool& metadata) const;
+	// The same for many that lie in this folder's files, where one read can serve neighbours. False: not all of them are as
+	// they should be.
+	struct reading
+	{
+		xet::hash32 hash;
+		tonic::local_index::place place;
+		std::uint8_t* into;  // room for place.size bytes
+	};
+	std::optional<tonic::local_index::place> place_of(xet::hash32 const& hash) const;
+	bool read_places(std::span<reading const> readings) const;
 	// content of this folder's files only; the first tells without reading whether it should be there
 	bool knows_content(xet::hash_kind kind, xet::hash32 const& hash) const;
 	std::optional<xet::bytes> read_content(xet::hash_kind kind, xet::hash32 const& hash) const;
@@ -150,7 +161,7 @@ private:
 	xet::result<> remove_old_entries();
 	xet::result<> place_links();
 	xet::result<> place_dirs();
-	std::vector<bool> have_bits(tonic::materialiser const& job) const;
+	xet::bytes have_bits(tonic::materialiser const& job) const;
 	void offer_all();
 	tonic::manifest const& target() const { return *m_target; }
 
@@ -173,7 +184,8 @@ private:
 	void copy_run(copy_list& list, std::size_t begin, std::size_t end, xet::bytes& buffer);
 	bool read_source(copy_list const& list, std::size_t i, std::span<std::uint8_t> into);
 	void store(std::shared_ptr<tonic::materialiser> const& job, std::span<tonic::materialiser::chunk_data const> chunks, bool fetched);
-	void store_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer);
+	void store_arrivals();
+	void store_batch(inbox::batch const& batch);
 	void job_failed(xet::error const& e);
 
 	void set_state(std::string state, std::string problem = {}, bool failed = false);
@@ -195,6 +207,7 @@ private:
 	std::mutex m_heads_mutex;
 	std::map<std::uint32_t, xet::wire::folder_head> m_heads;  // arrived, by peer, not looked at yet
 	std::atomic<bool> m_telling{false};
+	inbox m_inbox;  // content from peers
 
 	mutable std::mutex m_mutex;  // guards what follows, up to the blank line
 	folder_record m_record;
@@ -211,6 +224,8 @@ private:
 	std::unique_ptr<tonic::local_index> m_index;
 	std::unique_ptr<tonic::watcher> m_watcher;
 	std::atomic<std::uint64_t> m_need_bytes{0};
+	std::atomic<std::uint64_t> m_asked_bytes{0};  // of peers, for the job at hand
+	clock::time_point m_asked_since{};            // strand
 	std::atomic<bool> m_placing{false};
 	std::atomic<std::uint64_t> m_newest_seq{0};  // of the versions known or being fetched
 	std::atomic<bool> m_headless{false};         // the version came from a file: its head is welcome

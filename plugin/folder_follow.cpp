@@ -444,6 +444,7 @@ xet::result<> folder::carry_out(tonic::folder_plan plan, tonic::scan_result cons
 	}
 	m_to_remove = std::move(plan.remove);
 	m_blocked.clear();
+	m_asked_bytes = 0;
 	return begin_job(job);
 }
 
@@ -562,15 +563,16 @@ xet::result<> folder::check_room(tonic::materialiser const& job, tonic::folder_f
 	return fail(errc::no_space, "the disk is full: ", tonic::printable(record().path.native()), " needs ", needed + disk_reserve_bytes, " more bytes and has ", free);
 }
 
-std::vector<bool> folder::have_bits(tonic::materialiser const& job) const
+xet::bytes folder::have_bits(tonic::materialiser const& job) const
 {
 	auto const& m = job.target();
-	std::vector<bool> have(m.chunks.size(), true);
+	xet::bytes have((m.chunks.size() + 7) / 8, 0xff);
+	if (auto const odd = m.chunks.size() % 8; odd != 0) have.back() = std::uint8_t(0xff00 >> odd);
 	for (std::uint32_t const file : job.build())
 	{
 		tonic::file_entry const& f = m.files[file];
 		for (std::uint32_t o = f.first_chunk; o < f.first_chunk + f.chunk_count; ++o)
-			have[o] = job.has(*job.find(m.chunks[o].hash));
+			if (!job.has(*job.find(m.chunks[o].hash))) have[o / 8] &= std::uint8_t(~(0x80 >> (o % 8)));
 	}
 	return have;
 }
@@ -643,6 +645,7 @@ void folder::gather(std::shared_ptr<tonic::materialiser> const& job)
 
 void folder::want_missing(std::shared_ptr<tonic::materialiser> const& job, std::vector<std::uint32_t> wanted)
 {
+	if (m_asked_bytes == 0) m_asked_since = clock::now();
 	// Other orders on other nodes, so that they have something to give each other.
 	std::vector<std::size_t> blocks((wanted.size() + chunks_per_block - 1) / chunks_per_block);
 	for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = i * chunks_per_block;
@@ -658,6 +661,7 @@ void folder::want_missing(std::shared_ptr<tonic::materialiser> const& job, std::
 			bytes += c.size;
 		}
 	m_need_bytes = bytes;
+	m_asked_bytes = std::max<std::uint64_t>(m_asked_bytes, bytes);
 	auto const v = current();
 	if (auto const s = current_swarm()) s->want_content(v->tree.root().hash, std::move(wants));
 }
@@ -753,14 +757,24 @@ void folder::copied(std::shared_ptr<copy_list> const& list)
 }
 
 // Network thread: hands the bytes to a worker.
-void folder::chunk_arrived(xet::hash32 const& hash, xet::bytes data, bool metadata, std::uint32_t peer)
+void folder::chunk_arrived(xet::hash32 const& hash, xet::bytes_view data, bool metadata, std::uint32_t peer)
 {
-	auto const shared = std::make_shared<xet::bytes>(std::move(data));
-	if (metadata) post([this, hash, shared, peer] { metadata_arrived(hash, *shared, peer); });
-	else boost::asio::post(m_shared->workers, [self = shared_from_this(), hash, shared, peer] { self->store_arrived(hash, *shared, peer); });
+	if (metadata)
+		post([this, hash, copy = xet::bytes(data.begin(), data.end()), peer] { metadata_arrived(hash, copy, peer); });
+	else if (m_inbox.put(hash, data, peer))
+		boost::asio::post(m_shared->workers, [self = shared_from_this()] { self->store_arrivals(); });
 }
 
-void folder::store_arrived(xet::hash32 const& hash, xet::bytes const& data, std::uint32_t peer)
+void folder::store_arrivals()
+{
+	auto const batch = m_inbox.take();
+	if (!batch) return;
+	store_batch(*batch);
+	// other folders' tasks have their turns in between
+	boost::asio::post(m_shared->workers, [self = shared_from_this()] { self->store_arrivals(); });
+}
+
+void folder::store_batch(inbox::batch const& batch)
 {
 	std::shared_ptr<tonic::materialiser> job;
 	std::shared_ptr<swarm> s;
@@ -770,23 +784,32 @@ void folder::store_arrived(xet::hash32 const& hash, xet::bytes const& data, std:
 		s = m_swarm;
 	}
 	if (!s) return;
-	auto const u = job ? job->find(hash) : std::nullopt;
-	if (!u)
+	std::vector<xet::bytes_view> data;
+	for (auto const& c : batch.chunks) data.push_back(c.data);
+	std::vector<xet::hash32> hashes(data.size());
+	if (job) xet::chunk_hashes(job->target().how.kind, data, hashes);
+	std::vector<tonic::materialiser::chunk_data> good;
+	for (std::size_t i = 0; i < data.size(); ++i)
 	{
-		s->chunk_failed(hash);  // a version passed while it was on its way
-		return;
-	}
-	if (data.size() != job->unique(*u).size || xet::chunk_hash(job->target().how.kind, data) != hash)
-	{
+		auto const& c = batch.chunks[i];
+		auto const u = job ? job->find(c.hash) : std::nullopt;
+		if (!u)
+		{
+			s->chunk_failed(c.hash);  // a version passed while it was on its way
+			continue;
+		}
+		if (data[i].size() == job->unique(*u).size && hashes[i] == c.hash)
+		{
+			m_shared->count.chunk_bytes_in += data[i].size();
+			++m_shared->count.chunks_in;
+			good.push_back({*u, data[i]});
+			continue;
+		}
 		++m_shared->count.verify_failures;
-		s->ban(peer, xet::cat("chunk ", xet::to_hex(hash.view()), " has other bytes"));
-		s->chunk_failed(hash);
-		return;
+		s->ban(c.peer, xet::cat("chunk ", xet::to_hex(c.hash.view()), " has other bytes"));
+		s->chunk_failed(c.hash);
 	}
-	m_shared->count.chunk_bytes_in += data.size();
-	++m_shared->count.chunks_in;
-	tonic::materialiser::chunk_data const one{*u, data};
-	store(job, {&one, 1}, true);
+	if (!good.empty()) store(job, good, true);
 }
 
 void folder::store(std::shared_ptr<tonic::materialiser> const& job, std::span<tonic::materialiser::chunk_data const> chunks, bool fetched)
@@ -825,7 +848,8 @@ void folder::store(std::shared_ptr<tonic::materialiser> const& job, std::span<to
 	else m_need_bytes -= std::min<std::uint64_t>(m_need_bytes, new_bytes);
 	if (s) s->chunks_stored(std::move(hashes), true);
 	if (job->any_ready() && !m_placing.exchange(true))
-		post_later(placing_delay, [this] { place_ready(); });
+		// nothing more to come that could be synced with it
+		post_later(m_need_bytes == 0 ? 0ms : placing_delay, [this] { place_ready(); });
 }
 
 void folder::job_failed(xet::error const& e)
@@ -898,6 +922,11 @@ void folder::complete()
 		m_job = nullptr;
 	}
 	m_need_bytes = 0;
+	if (auto const asked = m_asked_bytes.exchange(0); asked > 0)
+	{
+		auto const took = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - m_asked_since);
+		m_shared->log.info("folder ", target().name, ": version ", target().seq, " is in place; ", asked, " bytes of it were fetched in ", took.count(), " ms");
+	}
 	m_previous = m_target;
 	std::error_code ignored;
 	std::filesystem::remove(m_state_dir / "previous.tonic", ignored);

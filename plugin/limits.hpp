@@ -14,10 +14,16 @@ inline constexpr int max_queued_requests = 2 * advertised_reqq;
 // What we assume of a peer that names no `reqq`.
 inline constexpr int default_reqq = 64;
 
-// Bytes asked of one peer and not yet written to disk. Covers 100 ms at 40 MB/s, and keeps memory small.
-inline constexpr std::int64_t request_window_bytes = 4 * 1024 * 1024;
-// Answers read from disk for one peer ahead of its socket.
-inline constexpr int send_watermark_bytes = 2 * 1024 * 1024;
+// Bytes asked of one peer and not yet written to disk. How many follows what the link needs (rate times the quickest answer),
+// between these; little is asked of a slow peer that another one could have. The most covers 80 MB/s at 100 ms, and bounds memory.
+inline constexpr std::int64_t min_window_bytes = 256 * 1024;
+inline constexpr std::int64_t first_window_bytes = 1024 * 1024;
+// Without a delay that asks for more: what the slabs between disk and disk hold, so that no stage waits for another.
+inline constexpr std::int64_t near_window_bytes = 4 * 1024 * 1024;
+inline constexpr std::int64_t max_window_bytes = 8 * 1024 * 1024;
+// Answers read from disk for one peer ahead of its socket: no more are read until less than this waits. The kernel's own
+// buffer for the socket comes on top, so a link does not run dry meanwhile.
+inline constexpr int send_watermark_bytes = 1024 * 1024;
 // Sent and not read by the peer: far above the watermark, so only small answers to a flood of questions reach it.
 inline constexpr int max_unread_bytes = 8 * 1024 * 1024;
 
@@ -36,8 +42,8 @@ inline constexpr std::int64_t refer_from_bytes = 16 * 1024 * 1024;
 inline constexpr std::chrono::seconds refer_window{10};
 
 inline constexpr std::chrono::milliseconds have_interval{200};      // CHUNKS_ADDED deltas
-inline constexpr std::size_t max_hashes_per_message = 4096;         // 128 KiB
-inline constexpr std::uint32_t max_bitmap_bytes = 512 * 1024;       // of one FOLDER_HAVE; longer ones go in parts
+inline constexpr std::size_t max_hashes_per_message = 1024;         // 32 KiB: some 100 µs of the network thread
+inline constexpr std::uint32_t max_bitmap_bytes = 256 * 1024;       // of one FOLDER_HAVE; longer ones go in parts
 inline constexpr std::size_t max_unmapped_hashes = 200'000;         // CHUNKS_ADDED before we know the version's chunks
 inline constexpr std::size_t max_known_peers = 50;                  // addresses remembered per folder
 inline constexpr std::uint32_t max_version_chunks = 64u * 1024 * 1024;  // of a peer's bitmap: 1.5 TB of 16 KiB chunks

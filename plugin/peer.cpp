@@ -18,7 +18,9 @@ namespace {
 constexpr int local_id = 42;
 constexpr std::uint8_t msg_extended = 20;
 
-constexpr std::size_t answers_per_batch = 16;
+// Read with one turn of a worker, if they fit into a slab.
+constexpr std::size_t max_answers_per_batch = 64;
+constexpr std::size_t encrypted_batch_bytes = 128 * 1024;
 
 // Chunk data on its way to the socket: libtorrent keeps the holder until the bytes are sent. At most 32 bytes.
 class shared_buffer
@@ -36,16 +38,10 @@ private:
 	int m_size;
 };
 
-char* mutable_data(xet::bytes const& b)
-{
-	// libtorrent takes char*, and does not write through buffers appended as const
-	return const_cast<char*>(reinterpret_cast<char const*>(b.data()));
-}
-
 } // namespace
 
-peer::peer(std::weak_ptr<swarm> s, lt::peer_connection_handle const& pc, std::uint32_t key)
-	: m_swarm(std::move(s)), m_pc(pc), m_key(key)
+peer::peer(std::weak_ptr<swarm> s, std::shared_ptr<context> shared, lt::peer_connection_handle const& pc, std::uint32_t key)
+	: m_swarm(std::move(s)), m_shared(std::move(shared)), m_pc(pc), m_key(key)
 {}
 
 std::string peer::name() const
@@ -56,6 +52,7 @@ std::string peer::name() const
 
 void peer::add_handshake(lt::entry& e)
 {
+	context::network_turn const turn(*m_shared);
 	auto const s = m_swarm.lock();
 	if (!s) return;
 	e["m"]["ut_xet"] = local_id;
@@ -79,6 +76,7 @@ void peer::add_handshake(lt::entry& e)
 
 bool peer::on_extension_handshake(lt::bdecode_node const& handshake)
 {
+	context::network_turn const turn(*m_shared);
 	m_handshaken = true;
 	auto const s = m_swarm.lock();
 	auto const m = handshake.type() == lt::bdecode_node::dict_t ? handshake.dict_find_dict("m") : lt::bdecode_node();
@@ -129,6 +127,7 @@ bool peer::can_disconnect(lt::error_code const& ec)
 
 void peer::on_disconnect(lt::error_code const&)
 {
+	context::network_turn const turn(*m_shared);
 	m_queue.clear();
 	if (auto const s = m_swarm.lock()) s->left(*this);
 }
@@ -145,7 +144,8 @@ bool peer::on_extended(int length, int msg, lt::span<char const> body)
 		return true;
 	}
 	if (int(body.size()) < length) return true;
-	s->shared().count.wire_bytes_in += std::uint64_t(length) + 6;
+	context::network_turn const turn(*m_shared);
+	m_shared->count.wire_bytes_in += std::uint64_t(length) + 6;
 	xet::bytes_view const bytes(reinterpret_cast<std::uint8_t const*>(body.data()), std::size_t(body.size()));
 	auto const m = xet::wire::decode(bytes);
 	if (m) s->received(*this, *m);
@@ -155,10 +155,8 @@ bool peer::on_extended(int length, int msg, lt::span<char const> body)
 
 void peer::violation(std::string_view what)
 {
-	auto const s = m_swarm.lock();
-	if (!s) return;
-	++s->shared().count.violations;
-	s->shared().log.warning("peer ", name(), " (", m_client, ") broke the protocol: ", what);
+	++m_shared->count.violations;
+	m_shared->log.warning("peer ", name(), " (", m_client, ") broke the protocol: ", what);
 	if (++m_violations >= max_violations) disconnect();
 }
 
@@ -188,7 +186,7 @@ bool peer::can_send()
 {
 	if (m_remote_id == 0 || !m_pc.native_handle() || m_pc.is_disconnecting()) return false;
 	if (buffered() < max_unread_bytes) return true;
-	if (auto const s = m_swarm.lock()) s->shared().log.warning("peer ", name(), " (", m_client, ") does not read what it asks for");
+	m_shared->log.warning("peer ", name(), " (", m_client, ") does not read what it asks for");
 	disconnect();
 	return false;
 }
@@ -200,7 +198,7 @@ void peer::send_frame(xet::bytes_view body)
 	frame.reserve(body.size() + 6);
 	begin_frame(frame, body.size());
 	xet::append(frame, body);
-	if (auto const s = m_swarm.lock()) s->shared().count.wire_bytes_out += frame.size();
+	m_shared->count.wire_bytes_out += frame.size();
 	m_pc.send_buffer(reinterpret_cast<char const*>(frame.data()), int(frame.size()));
 }
 
@@ -219,7 +217,7 @@ void peer::send_requests(std::vector<xet::hash32> const& hashes)
 		begin_frame(frames, body.size());
 		xet::append(frames, body);
 	}
-	if (auto const s = m_swarm.lock()) s->shared().count.wire_bytes_out += frames.size();
+	m_shared->count.wire_bytes_out += frames.size();
 	m_pc.send_buffer(reinterpret_cast<char const*>(frames.data()), int(frames.size()));
 }
 
@@ -232,7 +230,7 @@ void peer::queue_answer(xet::wire::chunk_request const& asked)
 		return;
 	}
 	m_queue.push_back(asked);
-	pump_answers();
+	pump_soon();
 }
 
 int peer::buffered() const
@@ -241,7 +239,35 @@ int peer::buffered() const
 	return native ? native->send_buffer_size() : 0;
 }
 
-// Reads the next chunks the peer asked for, on a worker, unless its socket has enough to send already.
+// What the socket has to send besides slabs.
+int peer::buffered_elsewhere() const
+{
+	return std::max(0, buffered() - m_unsent);
+}
+
+// More requests may be in the bytes that were just received: all of them are looked at together.
+void peer::pump_soon()
+{
+	if (std::exchange(m_pump_posted, true)) return;
+	m_shared->on_network([self = weak_from_this(), shared = m_shared] {
+		auto const p = self.lock();
+		if (!p) return;
+		p->m_pump_posted = false;
+		p->pump_answers();
+	});
+}
+
+// libtorrent encrypts what it is given on the network thread, at some 250 MB/s.
+std::size_t peer::most_at_once() const
+{
+#if LIBTORRENT_VERSION_NUM == 20008
+	auto const native = m_pc.native_handle();
+	if (native && native->rc4_encrypted()) return encrypted_batch_bytes;
+#endif
+	return slab_bytes;
+}
+
+// Reads the next chunks the peer asked for, on a worker, unless enough is on its way to it already.
 void peer::pump_answers()
 {
 	auto const s = m_swarm.lock();
@@ -253,104 +279,80 @@ void peer::pump_answers()
 		m_queue.clear();
 		return;
 	}
-	if (buffered() > send_watermark_bytes)
-	{
-		watch_buffer();
-		return;
-	}
-	auto const n = std::min(m_queue.size(), answers_per_batch);
+	if (m_unsent + buffered_elsewhere() >= send_watermark_bytes) return;
+	auto const n = std::min(m_queue.size(), max_answers_per_batch);
 	std::vector<xet::wire::chunk_request> batch(m_queue.begin(), m_queue.begin() + std::ptrdiff_t(n));
-	m_queue.erase(m_queue.begin(), m_queue.begin() + std::ptrdiff_t(n));
 	m_reading = true;
-	boost::asio::post(s->shared().workers, [self = weak_from_this(), shared = s->shared_ptr_of_context(), f, batch = std::move(batch)] {
-		std::vector<answer> answers;
-		answers.reserve(batch.size());
-		for (auto const& asked : batch)
-		{
-			bool metadata = false;
-			auto data = f->read_chunk(asked.hash, metadata);
-			answers.push_back({asked, data ? std::make_shared<xet::bytes const>(std::move(*data)) : nullptr, metadata});
-		}
-		shared->on_network([self, answers = std::move(answers)] {
+	boost::asio::post(m_shared->workers, [self = weak_from_this(), shared = m_shared, f, batch = std::move(batch), id = m_remote_id
+		, most = most_at_once()] {
+		auto given = read_answers(*f, *shared, batch, id, most);
+		shared->on_network([self, shared, given = std::move(given)] {
 			auto const p = self.lock();
 			if (!p) return;
 			p->m_reading = false;
-			p->send_answers(answers);
+			p->send_answers(given);
 			p->pump_answers();
 		});
 	});
 }
 
-void peer::send_answers(std::vector<answer> const& answers)
+void peer::send_answers(answers const& given)
 {
 	auto const s = m_swarm.lock();
-	auto const native = m_pc.native_handle();
-	if (!s || !native || !can_send()) return;
-	counters& count = s->shared().count;
-	for (answer const& a : answers)
+	// emptied meanwhile, when the connection ends
+	m_queue.erase(m_queue.begin(), m_queue.begin() + std::ptrdiff_t(std::min(m_queue.size(), given.chunks.size())));
+	if (!s || !can_send()) return;
+	counters& count = m_shared->count;
+	count.wire_bytes_out += given.memory->used;
+	for (auto const& c : given.chunks)
 	{
-		if (!a.data || a.data->empty())
-		{
-			send_frame(xet::wire::not_found(a.asked));
-			continue;
-		}
-		auto const head = xet::wire::response_head(a.asked, std::uint32_t(a.data->size()));
-		xet::bytes frame;
-		begin_frame(frame, head.size() + a.data->size());
-		xet::append(frame, head);
-		count.wire_bytes_out += frame.size() + a.data->size();
-		count.chunk_bytes_out += a.data->size();
-		if (a.metadata) count.metadata_bytes_out += a.data->size();
-		else s->sent(*this, a.asked.hash, a.data->size());
+		if (c.size == 0) continue;
+		count.chunk_bytes_out += c.size;
+		if (c.metadata) count.metadata_bytes_out += c.size;
+		else s->sent(*this, c.hash, c.size);
 		++count.chunks_out;
-#if LIBTORRENT_VERSION_NUM == 20008
-		if (native->rc4_encrypted())
-		{
-			// an encrypted link copies in any case, and a copy's spare room would swallow the byte that starts sending
-			m_pc.send_buffer(reinterpret_cast<char const*>(frame.data()), int(frame.size()));
-			m_pc.send_buffer(reinterpret_cast<char const*>(a.data->data()), int(a.data->size()));
-			continue;
-		}
-		// All but the last byte without a copy; the last byte goes through the exported call, which is what starts sending.
-		auto const keep = std::make_shared<xet::bytes const>(std::move(frame));
-		native->append_const_send_buffer(shared_buffer(keep, mutable_data(*keep), int(keep->size())), int(keep->size()));
-		int const most = int(a.data->size()) - 1;
-		if (most > 0) native->append_const_send_buffer(shared_buffer(a.data, mutable_data(*a.data), most), most);
-		m_pc.send_buffer(reinterpret_cast<char const*>(&a.data->back()), 1);
-#else
-		m_pc.send_buffer(reinterpret_cast<char const*>(frame.data()), int(frame.size()));
-		m_pc.send_buffer(reinterpret_cast<char const*>(a.data->data()), int(a.data->size()));
-#endif
 	}
+	send_slab(given.memory);
 }
 
-// No hook tells when a plugin's bytes have left. So a keep-alive message goes behind them, in a buffer whose release does.
-void peer::watch_buffer()
+// Everything but the last byte goes without a copy; the last byte goes through the exported call, which is what starts sending.
+// Nobody else uses the slab, so an encrypted link may encrypt it where it is.
+void peer::send_slab(std::shared_ptr<slab> const& memory)
 {
+	auto* const data = reinterpret_cast<char*>(memory->data.get());
+	int const size = int(memory->used);
 #if LIBTORRENT_VERSION_NUM == 20008
-	auto const s = m_swarm.lock();
-	auto const native = m_pc.native_handle();
-	if (m_watching || !s || !native) return;
-	m_watching = true;
 	static_assert(sizeof(shared_buffer) <= 32);
-	auto* const zeros = new char[4]{};
-	std::shared_ptr<void const> const owner(zeros, [self = weak_from_this(), shared = s->shared_ptr_of_context(), zeros](void const*) {
-		delete[] zeros;
-		// posted: libtorrent is in the middle of its send buffer here
-		shared->on_network([self] {
-			if (auto const p = self.lock())
-			{
-				p->m_watching = false;
-				p->pump_answers();
-			}
-		});
-	});
-	native->append_send_buffer(shared_buffer(owner, zeros, 4), 4);
+	m_unsent += size;
+	auto const native = m_pc.native_handle();
+	char const last = data[size - 1];
+	native->append_send_buffer(shared_buffer(until_sent(memory, size), data, size - 1), size - 1);
+	m_pc.send_buffer(&last, 1);
+#else
+	m_pc.send_buffer(data, size);
 #endif
+}
+
+// No hook tells when a plugin's bytes have left; that libtorrent lets go of them does.
+std::shared_ptr<void const> peer::until_sent(std::shared_ptr<slab> memory, int size)
+{
+	auto* const address = memory.get();
+	return {address, [memory = std::move(memory), self = weak_from_this(), shared = m_shared, size](void const*) mutable {
+		memory.reset();
+		if (self.expired()) return;
+		// posted: libtorrent is in the middle of its send buffer here
+		shared->on_network([self, shared, size] {
+			auto const p = self.lock();
+			if (!p) return;
+			p->m_unsent -= size;
+			p->pump_answers();
+		});
+	}};
 }
 
 void peer::tick()
 {
+	context::network_turn const turn(*m_shared);
 	pump_answers();
 }
 

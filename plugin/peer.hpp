@@ -4,6 +4,7 @@
 //
 // Thread rule: network thread.
 
+#include "plugin/answers.hpp"
 #include "plugin/swarm.hpp"
 
 #include <deque>
@@ -13,7 +14,7 @@ namespace ut_xet {
 class peer : public lt::peer_plugin, public std::enable_shared_from_this<peer>
 {
 public:
-	peer(std::weak_ptr<swarm> s, lt::peer_connection_handle const& pc, std::uint32_t key);
+	peer(std::weak_ptr<swarm> s, std::shared_ptr<context> shared, lt::peer_connection_handle const& pc, std::uint32_t key);
 
 	std::uint32_t key() const { return m_key; }
 	bool folder_sync() const { return m_folder_sync; }  // may be sent folder messages
@@ -48,23 +49,21 @@ public:
 	void tick() override;
 
 private:
-	struct answer
-	{
-		xet::wire::chunk_request asked;
-		std::shared_ptr<xet::bytes const> data;  // null: not found
-		bool metadata = false;
-	};
-
 	bool hide_pieces() const;
 	void send_frame(xet::bytes_view body);
 	void begin_frame(xet::bytes& out, std::size_t body_bytes) const;
 	void pump_answers();
-	void send_answers(std::vector<answer> const& answers);
-	void watch_buffer();
+	void pump_soon();
+	void send_answers(answers const& given);
+	void send_slab(std::shared_ptr<slab> const& memory);
+	std::shared_ptr<void const> until_sent(std::shared_ptr<slab> memory, int size);
+	std::size_t most_at_once() const;
 	int buffered() const;
+	int buffered_elsewhere() const;
 	bool can_send();
 
 	std::weak_ptr<swarm> m_swarm;
+	std::shared_ptr<context> const m_shared;
 	lt::bt_peer_connection_handle m_pc;
 	std::uint32_t const m_key;
 	steady::time_point const m_since = steady::now();
@@ -80,9 +79,10 @@ private:
 	int m_metadata_turns = 0;
 	steady::time_point m_asked_again{};
 
-	std::deque<xet::wire::chunk_request> m_queue;
-	bool m_reading = false;
-	bool m_watching = false;
+	std::deque<xet::wire::chunk_request> m_queue;  // not answered yet
+	bool m_reading = false;       // a worker reads the first of them
+	bool m_pump_posted = false;
+	int m_unsent = 0;             // bytes of slabs given to libtorrent and not sent
 };
 
 } // namespace ut_xet

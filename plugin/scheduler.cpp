@@ -11,8 +11,27 @@ constexpr std::uint32_t none = UINT32_MAX;
 constexpr std::size_t max_past_versions = 8;
 constexpr std::size_t max_returned_looked_at = 64;
 constexpr int max_steps_per_pick = 4096;  // keeps one call far below a millisecond
+constexpr auto measure_for = std::chrono::milliseconds(20);
 
 } // namespace
+
+struct scheduler::pool
+{
+	xet::hash32 root;
+	std::vector<item> items;
+	std::unordered_map<xet::hash32, std::uint32_t> index;
+	std::vector<std::uint32_t> next;        // i → first index ≥ i that may be pending (path compressed)
+	std::deque<std::uint32_t> returned;     // pending again after having been asked for
+	std::size_t open = 0;                   // items not done
+	std::size_t pending = 0;
+	std::int64_t pending_bytes = 0;
+
+	std::uint32_t next_pending(std::uint32_t i);
+	item* find(xet::hash32 const& h);
+};
+
+scheduler::scheduler() : m_metadata(prepare({}, {})), m_content(prepare({}, {})) {}
+scheduler::~scheduler() = default;
 
 std::uint32_t scheduler::pool::next_pending(std::uint32_t i)
 {
@@ -47,12 +66,11 @@ void scheduler::remove_peer(peer_key key)
 {
 	auto const i = m_peers.find(key);
 	if (i == m_peers.end()) return;
-	count_holder(i->second, -1);
 	auto const asked = std::move(i->second.asked);
 	m_peers.erase(i);
 	for (auto const& [hash, request] : asked)
 	{
-		for (pool* from : {&m_metadata, &m_content})
+		for (pool* from : {m_metadata.get(), m_content.get()})
 		{
 			item* const it = from->find(hash);
 			if (it != nullptr && it->at == state::asked && it->owner == key)
@@ -62,12 +80,39 @@ void scheduler::remove_peer(peer_key key)
 	++m_epoch;
 }
 
-void scheduler::count_holder(peer const& p, int change)
+void scheduler::peer::set_bit(std::uint32_t ordinal)
 {
-	if (p.plain || p.origin || p.all || p.root != m_content.root) return;
-	for (item& i : m_content.items)
-		if (i.what.ordinal < p.bits.size() && p.bits[i.what.ordinal])
-			i.partial_holders = std::uint16_t(int(i.partial_holders) + change);
+	if (bits.size() <= ordinal / 8) bits.resize(ordinal / 8 + 1);
+	bits[ordinal / 8] |= std::uint8_t(0x80 >> (ordinal % 8));
+}
+
+// Has some chunks of this version, and is not the publisher.
+bool scheduler::is_partial(peer const& p) const
+{
+	return !p.plain && !p.origin && !p.all && p.root == m_content->root;
+}
+
+bool scheduler::partly_held(std::uint32_t ordinal)
+{
+	m_steps += int(m_peers.size() / 8);
+	return std::any_of(m_peers.begin(), m_peers.end(), [&](auto const& entry) {
+		return is_partial(entry.second) && entry.second.has_bit(ordinal);
+	});
+}
+
+bool scheduler::is_metadata(xet::hash32 const& hash) const
+{
+	return m_metadata->index.contains(hash);
+}
+
+bool scheduler::idle() const
+{
+	return m_metadata->open == 0 && m_content->open == 0;
+}
+
+std::size_t scheduler::content_open() const
+{
+	return m_content->open;
 }
 
 void scheduler::peer_has_all(peer_key key, xet::hash32 const& root)
@@ -75,7 +120,6 @@ void scheduler::peer_has_all(peer_key key, xet::hash32 const& root)
 	auto const i = m_peers.find(key);
 	if (i == m_peers.end()) return;
 	peer& p = i->second;
-	count_holder(p, -1);
 	if (p.all && p.root != root)
 	{
 		p.past.insert(p.root);
@@ -103,7 +147,6 @@ void scheduler::peer_has(peer_key key, xet::hash32 const& root, std::uint32_t fi
 	if (i == m_peers.end()) return;
 	if (std::uint64_t(first) + bits.size() * 8 > max_version_chunks) return;
 	peer& p = i->second;
-	count_holder(p, -1);
 	if (p.root != root || p.all)
 	{
 		p.bits.clear();
@@ -112,10 +155,14 @@ void scheduler::peer_has(peer_key key, xet::hash32 const& root, std::uint32_t fi
 	}
 	p.root = root;
 	p.all = false;
-	if (p.bits.size() < first + bits.size() * 8) p.bits.resize(first + bits.size() * 8);
-	for (std::size_t b = 0; b < bits.size() * 8; ++b)
-		if (bits[b / 8] & (0x80 >> (b % 8))) p.bits[first + b] = true;
-	count_holder(p, +1);
+	std::size_t const from = first / 8;
+	int const shift = int(first % 8);
+	if (p.bits.size() < from + bits.size() + 1) p.bits.resize(from + bits.size() + 1);
+	for (std::size_t b = 0; b < bits.size(); ++b)
+	{
+		p.bits[from + b] |= std::uint8_t(bits[b] >> shift);
+		if (shift != 0) p.bits[from + b + 1] |= std::uint8_t(bits[b] << (8 - shift));
+	}
 	expect_others(p);
 	++m_epoch;
 }
@@ -137,15 +184,10 @@ void scheduler::peer_added(peer_key key, std::vector<xet::hash32> const& hashes)
 // Turns hashes into bits once the version they belong to is known.
 void scheduler::map_added(peer& p)
 {
-	if (p.root != m_content.root || p.origin) return;
+	if (p.root != m_content->root || p.origin) return;
 	for (xet::hash32 const& h : p.unmapped)
 	{
-		item* const it = m_content.find(h);
-		if (it == nullptr) continue;
-		if (p.bits.size() <= it->what.ordinal) p.bits.resize(it->what.ordinal + 1);
-		if (p.bits[it->what.ordinal]) continue;
-		p.bits[it->what.ordinal] = true;
-		++it->partial_holders;
+		if (item* const it = m_content->find(h)) p.set_bit(it->what.ordinal);
 	}
 	p.unmapped.clear();
 }
@@ -158,7 +200,7 @@ bool scheduler::unask(peer_key key, peer& p, xet::hash32 const& hash)
 	p.window -= a->second.size;
 	p.asked.erase(a);
 	p.snubbed = false;
-	for (pool* from : {&m_metadata, &m_content})
+	for (pool* from : {m_metadata.get(), m_content.get()})
 	{
 		item* const it = from->find(hash);
 		if (it != nullptr && it->at == state::asked && it->owner == key)
@@ -197,26 +239,31 @@ bool scheduler::has_all(peer_key key, xet::hash32 const& root) const
 	return i != m_peers.end() && i->second.all && i->second.root == root;
 }
 
-void scheduler::fill(pool& into, xet::hash32 const& root, std::vector<want> wants)
+std::shared_ptr<scheduler::pool> scheduler::prepare(xet::hash32 const& root, std::vector<want> wants)
 {
-	into = {};
-	into.root = root;
-	into.items.reserve(wants.size());
+	auto out = std::make_shared<pool>();
+	out->root = root;
+	out->items.reserve(wants.size());
+	out->index.reserve(wants.size());
 	for (want& w : wants)
 	{
-		if (!into.index.try_emplace(w.hash, std::uint32_t(into.items.size())).second) continue;
-		into.pending_bytes += w.size;
-		into.items.push_back({.what = w, .at = state::pending, .owner = 0, .partial_holders = 0, .since = {}});
+		if (!out->index.try_emplace(w.hash, std::uint32_t(out->items.size())).second) continue;
+		out->pending_bytes += w.size;
+		out->items.push_back({.what = w, .at = state::pending, .owner = 0, .since = {}});
 	}
-	into.next.resize(into.items.size());
-	for (std::uint32_t i = 0; i < into.next.size(); ++i) into.next[i] = i;
-	into.open = into.pending = into.items.size();
+	out->next.resize(out->items.size());
+	for (std::uint32_t i = 0; i < out->next.size(); ++i) out->next[i] = i;
+	out->open = out->pending = out->items.size();
+	return out;
+}
 
-	// what peers were asked for already is on its way
+// What peers were asked for already is on its way.
+void scheduler::refill(pool& into)
+{
 	for (auto& [key, p] : m_peers)
 	{
 		p.exhausted_at = 0;
-		if (&into == &m_content) p.cursor = 0;
+		if (&into == m_content.get()) p.cursor = 0;
 		for (auto const& [hash, request] : p.asked)
 		{
 			item* const it = into.find(hash);
@@ -234,23 +281,34 @@ void scheduler::fill(pool& into, xet::hash32 const& root, std::vector<want> want
 	++m_epoch;
 }
 
+std::shared_ptr<scheduler::pool> scheduler::set_metadata(std::shared_ptr<pool> wanted)
+{
+	m_metadata.swap(wanted);
+	refill(*m_metadata);
+	return wanted;
+}
+
+std::shared_ptr<scheduler::pool> scheduler::set_content(std::shared_ptr<pool> wanted)
+{
+	m_was_referred = false;
+	m_content.swap(wanted);
+	refill(*m_content);
+	for (auto& [key, p] : m_peers)
+		if (!p.all) map_added(p);
+	return wanted;
+}
+
 void scheduler::set_metadata(xet::hash32 const& root, xet::chunk_list const& chunks)
 {
 	std::vector<want> wants;
 	wants.reserve(chunks.size());
 	for (xet::chunk_ref const& c : chunks) wants.push_back({c.hash, c.size, 0});
-	fill(m_metadata, root, std::move(wants));
+	(void)set_metadata(prepare(root, std::move(wants)));
 }
 
 void scheduler::set_content(xet::hash32 const& root, std::vector<want> wants)
 {
-	m_was_referred = false;
-	fill(m_content, root, std::move(wants));
-	for (auto& [key, p] : m_peers)
-	{
-		count_holder(p, +1);
-		if (!p.all) map_added(p);
-	}
+	(void)set_content(prepare(root, std::move(wants)));
 }
 
 bool scheduler::has(peer const& p, pool const& from, item const& i, bool metadata) const
@@ -258,7 +316,7 @@ bool scheduler::has(peer const& p, pool const& from, item const& i, bool metadat
 	if (p.lacks.contains(i.what.hash) || p.referred.contains(i.what.hash)) return false;
 	if (p.plain) return true;
 	if (p.root != from.root) return p.past.contains(from.root);
-	return metadata || p.all || (i.what.ordinal < p.bits.size() && p.bits[i.what.ordinal]);
+	return metadata || p.all || p.has_bit(i.what.ordinal);
 }
 
 bool scheduler::others_keep_up(steady::time_point now) const
@@ -267,13 +325,13 @@ bool scheduler::others_keep_up(steady::time_point now) const
 	if (now - m_others_data > 2s) return false;
 	// nothing came yet from somebody who only just offered it
 	if (m_others_rate == 0) return true;
-	return double(m_content.pending_bytes) < m_others_rate * double(common_chunks_patience.count());
+	return double(m_content->pending_bytes) < m_others_rate * double(common_chunks_patience.count());
 }
 
 bool scheduler::complete_others() const
 {
 	for (auto const& [key, p] : m_peers)
-		if (p.all && !p.origin && !p.plain && !p.snubbed && p.root == m_content.root) return true;
+		if (p.all && !p.origin && !p.plain && !p.snubbed && p.root == m_content->root) return true;
 	return false;
 }
 
@@ -282,7 +340,7 @@ std::uint32_t scheduler::next_for(peer& p, pool& from, bool metadata, steady::ti
 	if (from.pending == 0) return none;
 	bool const only_rare = !metadata && p.origin && others_keep_up(now);
 	if (only_rare && complete_others()) return none;
-	auto const fits = [&](item const& i) { return !p.asked.contains(i.what.hash) && has(p, from, i, metadata) && !(only_rare && i.partial_holders > 0); };
+	auto const fits = [&](item const& i) { return !p.asked.contains(i.what.hash) && has(p, from, i, metadata) && !(only_rare && partly_held(i.what.ordinal)); };
 
 	// in turns: what does not fit this peer goes to the back, so that everything is looked at in the end
 	std::size_t const returned = from.returned.size();
@@ -302,7 +360,6 @@ std::uint32_t scheduler::next_for(peer& p, pool& from, bool metadata, steady::ti
 
 	auto const size = std::uint32_t(from.items.size());
 	std::uint32_t const start = metadata ? 0 : std::min(p.cursor, size);
-	int steps = 0;
 	bool wrapped = false;
 	for (std::uint32_t i = from.next_pending(start);; i = from.next_pending(i + 1))
 	{
@@ -319,7 +376,7 @@ std::uint32_t scheduler::next_for(peer& p, pool& from, bool metadata, steady::ti
 			if (!metadata) p.cursor = i + 1;
 			return i;
 		}
-		if (++steps > max_steps_per_pick)
+		if (++m_steps > max_steps_per_pick)
 		{
 			// come back later from here
 			m_out_of_time = true;
@@ -329,16 +386,19 @@ std::uint32_t scheduler::next_for(peer& p, pool& from, bool metadata, steady::ti
 	}
 }
 
-std::uint32_t scheduler::endgame_for(peer const& p, pool& from, bool metadata, steady::time_point now) const
+std::uint32_t scheduler::endgame_for(peer const& p, pool& from, bool metadata, steady::time_point now)
 {
 	if (from.pending != 0 || from.open == 0 || from.open > endgame_items) return none;
-	for (std::uint32_t i = 0; i < from.items.size(); ++i)
-	{
-		item const& it = from.items[i];
-		if (it.at == state::asked && now - it.since > endgame_after && !p.asked.contains(it.what.hash)
-			&& has(p, from, it, metadata))
-			return i;
-	}
+	// what is still open was asked of somebody
+	for (auto const& [key, other] : m_peers)
+		for (auto const& [hash, request] : other.asked)
+		{
+			++m_steps;
+			item const* const it = from.find(hash);
+			if (it != nullptr && it->at == state::asked && now - it->since > endgame_after && !p.asked.contains(hash)
+				&& has(p, from, *it, metadata))
+				return std::uint32_t(it - from.items.data());
+		}
 	return none;
 }
 
@@ -356,7 +416,10 @@ void scheduler::ask(peer_key key, peer& p, pool& from, std::uint32_t i, steady::
 	it.since = now;
 	p.asked[it.what.hash] = {it.what.size, now};
 	p.window += it.what.size;
-	if (p.asked.size() == 1) p.last_data = now;
+	if (p.asked.size() > 1) return;
+	p.last_data = now;
+	p.measured_bytes = 0;
+	p.measured_since = now;
 }
 
 std::vector<xet::hash32> scheduler::pick(peer_key key, steady::time_point now)
@@ -367,28 +430,46 @@ std::vector<xet::hash32> scheduler::pick(peer_key key, steady::time_point now)
 	peer& p = found->second;
 	// a silent peer keeps one request, to show that it is back
 	int const most = p.snubbed ? 1 : p.reqq;
-	while (int(p.asked.size()) < most && p.window < request_window_bytes && p.exhausted_at != m_epoch)
+	m_steps = 0;
+	while (int(p.asked.size()) < most && p.window < p.window_limit && p.exhausted_at != m_epoch && m_steps <= max_steps_per_pick)
 	{
 		bool metadata = true;
 		m_out_of_time = false;
-		std::uint32_t i = next_for(p, m_metadata, true, now);
-		if (i == none) i = endgame_for(p, m_metadata, true, now);
+		std::uint32_t i = next_for(p, *m_metadata, true, now);
+		if (i == none) i = endgame_for(p, *m_metadata, true, now);
 		if (i == none)
 		{
 			metadata = false;
-			i = next_for(p, m_content, false, now);
-			if (i == none) i = endgame_for(p, m_content, false, now);
+			i = next_for(p, *m_content, false, now);
+			if (i == none) i = endgame_for(p, *m_content, false, now);
 		}
 		if (i == none)
 		{
 			if (!m_out_of_time) p.exhausted_at = m_epoch;
 			break;
 		}
-		pool& from = metadata ? m_metadata : m_content;
+		pool& from = metadata ? *m_metadata : *m_content;
 		out.push_back(from.items[i].what.hash);
 		ask(key, p, from, i, now);
 	}
 	return out;
+}
+
+// How much is asked of a peer at once follows from how fast it answers.
+void scheduler::measure(peer& p, steady::time_point asked, std::uint32_t size, steady::time_point now)
+{
+	// of the whole connection: later answers wait behind each other
+	p.quickest = std::min(p.quickest, now - asked);
+	p.measured_bytes += size;
+	std::chrono::duration<double> const span = now - p.measured_since;
+	if (span < measure_for) return;
+	double const rate = double(p.measured_bytes) / span.count();
+	p.measured_bytes = 0;
+	p.measured_since = now;
+	// four times what is in flight at least: so it grows until the link is full
+	auto const far = std::int64_t(4 * rate * std::chrono::duration<double>(p.quickest).count());
+	auto const near = std::min(std::int64_t(rate / 4), near_window_bytes);
+	p.window_limit = std::clamp(std::max(far, near), min_window_bytes, max_window_bytes);
 }
 
 scheduler::verdict scheduler::arrived(peer_key key, xet::hash32 const& hash, std::uint32_t size, steady::time_point now)
@@ -400,6 +481,7 @@ scheduler::verdict scheduler::arrived(peer_key key, xet::hash32 const& hash, std
 	if (a == p.asked.end()) return verdict::unasked;
 	p.last_data = now;
 	p.snubbed = false;
+	measure(p, a->second.since, size, now);
 
 	if (!p.origin && !p.plain)
 	{
@@ -414,7 +496,7 @@ scheduler::verdict scheduler::arrived(peer_key key, xet::hash32 const& hash, std
 		}
 	}
 
-	for (pool* from : {&m_metadata, &m_content})
+	for (pool* from : {m_metadata.get(), m_content.get()})
 	{
 		item* const it = from->find(hash);
 		if (it == nullptr || (it->at != state::asked && it->at != state::pending)) continue;
@@ -445,7 +527,7 @@ void scheduler::release(xet::hash32 const& hash, state to)
 		p.window -= a->second.size;
 		p.asked.erase(a);
 	}
-	for (pool* from : {&m_metadata, &m_content})
+	for (pool* from : {m_metadata.get(), m_content.get()})
 	{
 		item* const it = from->find(hash);
 		if (it == nullptr || it->at == state::done) continue;
@@ -495,7 +577,7 @@ bool scheduler::expire(steady::time_point now)
 		for (auto& [hash, request] : p.asked)
 		{
 			if (request.expired) continue;
-			for (pool* from : {&m_metadata, &m_content})
+			for (pool* from : {m_metadata.get(), m_content.get()})
 			{
 				item* const it = from->find(hash);
 				if (it == nullptr || it->at != state::asked || it->owner != key) continue;

@@ -33,6 +33,9 @@ public:
 		std::uint32_t ordinal = 0;  // in the version's chunk list
 	};
 
+	scheduler();
+	~scheduler();
+
 	// plain: a peer without this project's have messages; it is asked for anything and may say it lacks it
 	// origin: the folder's publisher
 	void add_peer(peer_key peer, int reqq, bool plain, bool origin = false);
@@ -48,7 +51,14 @@ public:
 	// The peer said it has all of that version.
 	bool has_all(peer_key peer, xet::hash32 const& root) const;
 
-	// Replace what is wanted. Metadata goes first. root names the version both belong to.
+	// What is wanted of one version. Making one takes long for a large folder, and so does getting rid of it: both may be done
+	// on any thread.
+	struct pool;
+	static std::shared_ptr<pool> prepare(xet::hash32 const& root, std::vector<want> wants);
+
+	// Replace what is wanted, and return what was. Metadata goes first. root names the version both belong to.
+	std::shared_ptr<pool> set_metadata(std::shared_ptr<pool> wanted);
+	std::shared_ptr<pool> set_content(std::shared_ptr<pool> wanted);
 	void set_metadata(xet::hash32 const& root, xet::chunk_list const& chunks);
 	void set_content(xet::hash32 const& root, std::vector<want> wants);
 
@@ -68,9 +78,9 @@ public:
 	// Takes chunks back from peers that went silent. True when somebody else may now be asked.
 	bool expire(steady::time_point now);
 
-	bool is_metadata(xet::hash32 const& hash) const { return m_metadata.index.contains(hash); }
-	bool idle() const { return m_metadata.open == 0 && m_content.open == 0; }
-	std::size_t content_open() const { return m_content.open; }
+	bool is_metadata(xet::hash32 const& hash) const;
+	bool idle() const;
+	std::size_t content_open() const;
 	std::size_t outstanding(peer_key peer) const;
 
 private:
@@ -81,23 +91,7 @@ private:
 		want what;
 		state at = state::pending;
 		peer_key owner = 0;
-		std::uint16_t partial_holders = 0;  // peers with some chunks, this one among them; the publisher not counted
 		steady::time_point since;
-	};
-
-	struct pool
-	{
-		xet::hash32 root;
-		std::vector<item> items;
-		std::unordered_map<xet::hash32, std::uint32_t> index;
-		std::vector<std::uint32_t> next;        // i → first index ≥ i that may be pending (path compressed)
-		std::deque<std::uint32_t> returned;     // pending again after having been asked for
-		std::size_t open = 0;                   // items not done
-		std::size_t pending = 0;
-		std::int64_t pending_bytes = 0;
-
-		std::uint32_t next_pending(std::uint32_t i);
-		item* find(xet::hash32 const& h);
 	};
 
 	struct request
@@ -114,7 +108,7 @@ private:
 		bool origin = false;
 		xet::hash32 root;
 		bool all = false;
-		std::vector<bool> bits;
+		xet::bytes bits;  // most significant first, by ordinal
 		std::unordered_set<xet::hash32> unmapped;  // said to have, before we knew the version's chunks
 		std::unordered_set<xet::hash32> lacks;
 		std::unordered_set<xet::hash32> referred;
@@ -126,24 +120,35 @@ private:
 		std::uint64_t exhausted_at = 0;  // the epoch in which nothing was found for it
 		steady::time_point last_data{};
 		bool snubbed = false;
+
+		std::int64_t window_limit = first_window_bytes;
+		steady::duration quickest = std::chrono::seconds(1);  // answer
+		std::int64_t measured_bytes = 0;
+		steady::time_point measured_since{};
+
+		bool has_bit(std::uint32_t ordinal) const { return ordinal / 8 < bits.size() && (bits[ordinal / 8] & (0x80 >> (ordinal % 8))); }
+		void set_bit(std::uint32_t ordinal);
 	};
 
 	bool has(peer const& p, pool const& from, item const& i, bool metadata) const;
 	std::uint32_t next_for(peer& p, pool& from, bool metadata, steady::time_point now);
-	std::uint32_t endgame_for(peer const& p, pool& from, bool metadata, steady::time_point now) const;
+	std::uint32_t endgame_for(peer const& p, pool& from, bool metadata, steady::time_point now);
 	void ask(peer_key key, peer& p, pool& from, std::uint32_t i, steady::time_point now);
 	void give_back(pool& from, std::uint32_t i);
-	void count_holder(peer const& p, int change);
+	bool is_partial(peer const& p) const;
+	bool partly_held(std::uint32_t ordinal);
+	void measure(peer& p, steady::time_point asked, std::uint32_t size, steady::time_point now);
+	void refill(pool& into);
 	void map_added(peer& p);
 	bool unask(peer_key key, peer& p, xet::hash32 const& hash);
 	bool others_keep_up(steady::time_point now) const;
 	bool complete_others() const;
 	void expect_others(peer& p);
-	void fill(pool& into, xet::hash32 const& root, std::vector<want> wants);
 	void release(xet::hash32 const& hash, state to);
 
 	std::unordered_map<peer_key, peer> m_peers;
-	pool m_metadata, m_content;
+	std::shared_ptr<pool> m_metadata, m_content;  // never null
+	int m_steps = 0;  // taken by this pick: it is cut short before it takes long
 	bool m_was_referred = false;  // once for each version's content
 	bool m_out_of_time = false;  // the last search stopped before it had seen everything
 	std::uint64_t m_epoch = 1;  // grows when a peer that found nothing may find something

@@ -92,12 +92,14 @@ void swarm::stop()
 
 void swarm::on_state(lt::torrent_status::state_t state)
 {
+	context::network_turn const turn(*m_shared);
 	if (state == lt::torrent_status::seeding || state == lt::torrent_status::finished) m_complete = true;
 	look_for_metadata();
 }
 
 void swarm::on_files_checked()
 {
+	context::network_turn const turn(*m_shared);
 	look_for_metadata();
 }
 
@@ -115,10 +117,11 @@ void swarm::look_for_metadata()
 
 std::shared_ptr<lt::peer_plugin> swarm::new_connection(lt::peer_connection_handle const& pc)
 {
+	context::network_turn const turn(*m_shared);
 	if (m_stopped || pc.type() != lt::connection_type::bittorrent) return nullptr;
 	// an ordinary torrent is none of our business; one without metadata may yet turn out to be a folder's
 	if (m_looked && !m_folder) return nullptr;
-	return std::make_shared<peer>(weak_from_this(), pc, m_next_key++);
+	return std::make_shared<peer>(weak_from_this(), m_shared, pc, m_next_key++);
 }
 
 void swarm::joined(std::shared_ptr<peer> const& p, std::optional<lt::tcp::endpoint> listens)
@@ -175,17 +178,14 @@ void swarm::send_have(peer& p)
 		p.send(have);
 		return;
 	}
-	std::size_t ordinal = 0;
+	std::size_t at = 0;
 	do
 	{
-		xet::bytes bits(std::min<std::size_t>(max_bitmap_bytes, (m_have.size() - ordinal + 7) / 8), 0);
-		for (std::size_t b = 0; b < bits.size() * 8 && ordinal + b < m_have.size(); ++b)
-			if (m_have[ordinal + b]) bits[b / 8] |= std::uint8_t(0x80 >> (b % 8));
-		have.first = std::uint32_t(ordinal);
-		have.bits = bits;
+		have.first = std::uint32_t(at * 8);
+		have.bits = xet::bytes_view(m_have).subspan(at, std::min<std::size_t>(max_bitmap_bytes, m_have.size() - at));
 		p.send(have);
-		ordinal += bits.size() * 8;
-	} while (ordinal < m_have.size());
+		at += max_bitmap_bytes;
+	} while (at < m_have.size());
 }
 
 // Peers learn of each other at once, not only with the next ut_pex message a minute later.
@@ -260,20 +260,18 @@ void swarm::ban(std::uint32_t peer_key, std::string reason)
 
 // --- what this node offers ------------------------------------------------------------------------------------------------
 
-void swarm::offer(std::shared_ptr<version const> v, bool all, std::vector<bool> have)
+void swarm::offer(std::shared_ptr<version const> v, bool all, xet::bytes have)
 {
 	m_shared->on_network([self = shared_from_this(), v = std::move(v), all, have = std::move(have)]() mutable {
 		if (self->m_stopped || !self->m_folder) return;
 		bool const new_version = self->m_version != v;
-		self->m_version = std::move(v);
 		self->m_have_all = all;
-		self->m_have = std::move(have);
+		self->discard(std::pair(std::exchange(self->m_version, std::move(v)), std::exchange(self->m_have, std::move(have))));
 		// news that was stored after the bitmap was made is in neither: it goes out with the next deltas
 		if (new_version || all) self->m_news.clear();
 		if (new_version)
 		{
-			self->m_sent_to.clear();
-			self->m_referred.clear();
+			self->discard(std::pair(std::exchange(self->m_sent_to, {}), std::exchange(self->m_referred, {})));
 		}
 		for (auto const& [key, p] : self->m_peers)
 		{
@@ -287,6 +285,13 @@ void swarm::offer(std::shared_ptr<version const> v, bool all, std::vector<bool> 
 			self->send_have(*p);
 		}
 	});
+}
+
+// What is large is taken apart elsewhere.
+template <class Old>
+void swarm::discard(Old old)
+{
+	boost::asio::post(m_shared->workers, [old = std::move(old)] {});
 }
 
 void swarm::chunks_stored(std::vector<xet::hash32> hashes, bool news)
@@ -325,8 +330,12 @@ void swarm::flush_news()
 
 void swarm::want_metadata(xet::hash32 const& root, xet::chunk_list chunks)
 {
-	m_shared->on_network([self = shared_from_this(), root, chunks = std::move(chunks)] {
-		self->m_scheduler.set_metadata(root, chunks);
+	std::vector<scheduler::want> wants;
+	wants.reserve(chunks.size());
+	for (xet::chunk_ref const& c : chunks) wants.push_back({c.hash, c.size, 0});
+	// made here, since it takes long for a large folder
+	m_shared->on_network([self = shared_from_this(), wanted = scheduler::prepare(root, std::move(wants))]() mutable {
+		self->discard(self->m_scheduler.set_metadata(std::move(wanted)));
 		self->pump_all();
 		self->arm_timer();
 	});
@@ -334,8 +343,8 @@ void swarm::want_metadata(xet::hash32 const& root, xet::chunk_list chunks)
 
 void swarm::want_content(xet::hash32 const& root, std::vector<scheduler::want> wants)
 {
-	m_shared->on_network([self = shared_from_this(), root, wants = std::move(wants)]() mutable {
-		self->m_scheduler.set_content(root, std::move(wants));
+	m_shared->on_network([self = shared_from_this(), wanted = scheduler::prepare(root, std::move(wants))]() mutable {
+		self->discard(self->m_scheduler.set_content(std::move(wanted)));
 		self->pump_all();
 		self->arm_timer();
 	});
@@ -362,6 +371,7 @@ void swarm::arm_timer()
 	m_timer.async_wait([weak = weak_from_this()](boost::system::error_code const& ec) {
 		auto const self = weak.lock();
 		if (!self) return;
+		context::network_turn const turn(*self->m_shared);
 		self->m_timer_armed = false;
 		if (ec || self->m_stopped) return;
 		self->flush_news();
@@ -378,6 +388,7 @@ void swarm::arm_timer()
 
 void swarm::tick()
 {
+	context::network_turn const turn(*m_shared);
 	look_for_metadata();
 	dial_known();
 }
@@ -427,9 +438,9 @@ void swarm::on_message(peer& p, xet::wire::chunk_response const& m)
 		case scheduler::verdict::unasked: p.violation("sent a chunk nobody asked for"); return;
 		case scheduler::verdict::duplicate: ++m_shared->count.chunks_duplicate; break;
 		case scheduler::verdict::wanted:
-			if (m_folder)
-				m_folder->chunk_arrived(m.hash, xet::bytes(m.data.begin(), m.data.end()), m_scheduler.is_metadata(m.hash), p.key());
-			break;
+			// the next request is sent when it is stored, with others
+			if (m_folder) m_folder->chunk_arrived(m.hash, m.data, m_scheduler.is_metadata(m.hash), p.key());
+			return;
 	}
 	pump(p);
 }
@@ -501,8 +512,22 @@ void swarm::on_message(peer& p, xet::wire::folder_have const& m)
 
 void swarm::on_message(peer& p, xet::wire::chunks_added const& m)
 {
-	m_scheduler.peer_added(p.key(), m.hashes);
-	pump(p);
+	if (m.hashes.size() <= max_hashes_per_message)
+	{
+		m_scheduler.peer_added(p.key(), m.hashes);
+		pump(p);
+		return;
+	}
+	// longer than this project sends: in slices, so that the thread is free for others in between
+	for (std::size_t at = 0; at < m.hashes.size(); at += max_hashes_per_message)
+	{
+		auto const end = std::min(m.hashes.size(), at + max_hashes_per_message);
+		m_shared->on_network([self = shared_from_this(), key = p.key()
+			, slice = std::vector(m.hashes.begin() + std::ptrdiff_t(at), m.hashes.begin() + std::ptrdiff_t(end))] {
+			self->m_scheduler.peer_added(key, slice);
+		});
+	}
+	arm_timer();
 }
 
 void swarm::on_message(peer& p, xet::wire::folder_peers const& m)

@@ -38,8 +38,9 @@ public:
 	lt::torrent_handle const& torrent() const { return m_torrent; }
 
 	// any thread ------------------------------------------------------------------------------------------------------
-	// What this node now offers: v, all of it or the chunks of have (by ordinal). Told to every peer.
-	void offer(std::shared_ptr<version const> v, bool all, std::vector<bool> have);
+	// What this node now offers: v, all of it or the chunks of have (a bit for each ordinal, most significant first). Told to
+	// every peer.
+	void offer(std::shared_ptr<version const> v, bool all, xet::bytes have);
 	void chunks_stored(std::vector<xet::hash32> hashes, bool news);  // news: tell others that we have them
 	void chunk_failed(xet::hash32 const& hash);
 	void want_metadata(xet::hash32 const& root, xet::chunk_list chunks);
@@ -77,6 +78,8 @@ private:
 	void gossip_peers(peer& p);
 	void learn(lt::tcp::endpoint const& e, steady::time_point dial_from, bool proven);
 	void dial_known();
+	template <class Old>
+	void discard(Old old);
 	bool refer(peer& p, xet::hash32 const& hash);
 
 	void on_message(peer& p, xet::wire::chunk_request const& m);
@@ -107,7 +110,7 @@ private:
 
 	std::shared_ptr<version const> m_version;
 	bool m_have_all = false;
-	std::vector<bool> m_have;
+	xet::bytes m_have;
 	std::vector<xet::hash32> m_news;
 
 	// publisher: who got which chunk last, so that others may be referred to them

@@ -274,6 +274,7 @@ xet::result<> materialiser::put_run(std::span<chunk_data const> run)
 	std::size_t bytes = 0;
 	for (chunk_data const& c : run) bytes += c.data.size();
 	std::uint64_t const offset = m_offset[m_uniques[run[0].u]];
+	std::lock_guard const turn(m_turns[position % m_turns.size()]);
 	auto const written = write_at((*fd)->get(), offset, {run[0].data.data(), bytes}, m_target->files[m_build[position]].path);
 	if (written) ::sync_file_range((*fd)->get(), off_t(offset), off_t(bytes), SYNC_FILE_RANGE_WRITE);
 	return written;

@@ -108,6 +108,9 @@ private:
 	std::vector<std::atomic<std::uint8_t>> m_state;       // u →
 	std::atomic<std::size_t> m_files_left{0};
 
+	// Two writers of one file would only spin for the kernel's lock on it.
+	std::array<std::mutex, 16> m_turns;  // by build position
+
 	mutable std::mutex m_mutex;
 	std::vector<std::uint32_t> m_ready;
 	mutable std::list<std::pair<std::size_t, std::shared_ptr<file_descriptor>>> m_fds;  // most recent first

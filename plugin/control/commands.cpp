@@ -154,6 +154,8 @@ xet::result<json> do_stats(node& n, json const&, sender const&)
 		{"verify_failures", c.verify_failures.load()}, {"peers", c.peers.load()}, {"chunks_duplicate", c.chunks_duplicate.load()},
 		{"metadata_bytes_in", c.metadata_bytes_in.load()}, {"metadata_bytes_out", c.metadata_bytes_out.load()},
 		{"wire_bytes_in", c.wire_bytes_in.load()}, {"wire_bytes_out", c.wire_bytes_out.load()}, {"violations", c.violations.load()},
+		{"network_thread_us_p50", c.network_thread.quantile_us(0.5)}, {"network_thread_us_p999", c.network_thread.quantile_us(0.999)},
+		{"network_thread_us_max", c.network_thread.max_us()},
 	};
 	if (auto const store = n.store())
 	{

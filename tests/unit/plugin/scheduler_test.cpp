@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <set>
 
 namespace ut_xet {
@@ -83,11 +84,55 @@ TEST(scheduler, the_window_is_bounded_in_bytes_and_comes_back_with_the_answer)
 	s.add_peer(1, advertised_reqq, false);
 	s.peer_has_all(1, root);
 	auto const first = s.pick(1, start);
-	EXPECT_EQ(std::int64_t(first.size()) * 128 * 1024, request_window_bytes);
+	EXPECT_EQ(std::int64_t(first.size()) * 128 * 1024, first_window_bytes);
 	EXPECT_EQ(s.arrived(1, first[0], 128 * 1024, start), scheduler::verdict::wanted);
 	EXPECT_TRUE(s.pick(1, start).empty()) << "the chunk is not stored yet";
 	s.done(first[0]);
 	EXPECT_EQ(s.pick(1, start).size(), 1u);
+}
+
+// How much is asked for at once, after a while with a link of that rate and delay.
+std::int64_t window_with(double bytes_per_second, steady::duration delay)
+{
+	scheduler s;
+	std::uint32_t const size = 16 * 1024;
+	s.set_content(root, wants(100'000, size));
+	s.add_peer(1, advertised_reqq, false);
+	s.peer_has_all(1, root);
+	std::deque<std::pair<steady::time_point, xet::hash32>> on_the_way;
+	auto const chunk_takes = std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(size / bytes_per_second));
+	auto now = start, link_free = start;
+	for (int i = 0; i < 5000; ++i)
+	{
+		for (auto const& h : s.pick(1, now))
+		{
+			link_free = std::max(link_free, now) + chunk_takes;
+			on_the_way.emplace_back(link_free + delay, h);
+		}
+		now = std::max(now, on_the_way.front().first);
+		s.arrived(1, on_the_way.front().second, size, now);
+		s.done(on_the_way.front().second);
+		on_the_way.pop_front();
+	}
+	return std::int64_t(s.outstanding(1)) * size;
+}
+
+TEST(scheduler, the_window_follows_the_link)
+{
+	EXPECT_GE(window_with(12.5e6, 100ms), 1'250'000) << "100 Mbit/s, 100 ms";
+	EXPECT_LE(window_with(12.5e6, 0ms), near_window_bytes);
+	EXPECT_LE(window_with(1e5, 10ms), min_window_bytes + 16 * 1024) << "a slow peer is asked for little";
+	EXPECT_LE(window_with(1e9, 500ms), max_window_bytes + 16 * 1024);
+}
+
+TEST(scheduler, a_bitmap_may_begin_anywhere)
+{
+	scheduler s;
+	s.set_content(root, wants(40));
+	s.add_peer(1, 100, false);
+	s.peer_has(1, root, 5, bitmap({0, 8, 12}, 16));
+	auto const asked = s.pick(1, start);
+	EXPECT_EQ(std::set(asked.begin(), asked.end()), (std::set{hash_of(5), hash_of(13), hash_of(17)}));
 }
 
 TEST(scheduler, data_nobody_asked_for_is_told_apart)
