@@ -65,7 +65,7 @@ xet::result<json> ask_store(std::filesystem::path const& data_dir, json const& r
 	// whoever only asks makes nothing
 	bool const adds = request.at("cmd") == "store_add" || request.at("cmd") == "store_import";
 	if (!adds && !std::filesystem::exists(ut_xet::store_dir(dir, *how), ec) && !std::filesystem::exists(dir / "folders", ec))
-		return fail(errc::not_found, "no node runs with the data directory ", data_dir.string(), ", and it holds no store; start a node with: xetd --data ", data_dir.string());
+		return fail(errc::not_found, "there is no store and no node in the data directory ", data_dir.string(), "; start a node with: xetd --data ", data_dir.string());
 	bool const fresh = std::filesystem::create_directories(dir, ec);
 	if (ec) return fail(errc::io, "cannot make the data directory ", data_dir.string(), ": ", ec.message());
 	if (fresh) std::filesystem::permissions(dir, std::filesystem::perms::owner_all, ec);
