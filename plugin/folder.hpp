@@ -72,8 +72,6 @@ public:
 	std::filesystem::path tonic_path() const;
 	std::filesystem::path torrent_path() const;
 
-	// A version from a .tonic file: adopted when newer than what is known.
-	xet::result<> adopt_file(std::string data, tonic::manifest manifest);
 	// Scan now; the next scan may publish that everything was deleted.
 	void rescan(bool accept_deletions);
 	// Chunks of earlier versions, which peers may have kept: they come into the node's store, or they do not.

@@ -258,13 +258,6 @@ void folder::finish_fetch()
 	scan_soon();
 }
 
-xet::result<> folder::adopt_file(std::string data, tonic::manifest manifest)
-{
-	auto const v = current();
-	if (v && v->manifest->seq >= manifest.seq) return {};
-	return take_version(std::move(manifest), data, std::nullopt);
-}
-
 // --- from what is on disk to the version ------------------------------------------------------------------------------
 
 void folder::follower_scan()

@@ -75,8 +75,6 @@ xet::result<> history::hold(xet::chunk_store& store, manifest const* current) co
 	auto const add = [&](manifest const& m) {
 		kind = m.how.kind;
 		for (xet::chunk_ref const& c : m.chunks) all.push_back(c.hash);
-		std::sort(all.begin(), all.end());
-		all.erase(std::unique(all.begin(), all.end()), all.end());
 	};
 	for (kept_version const& v : list())
 	{
@@ -90,6 +88,8 @@ xet::result<> history::hold(xet::chunk_store& store, manifest const* current) co
 	}
 	if (current != nullptr) add(*current);
 	if (!kind) return store.release(m_holder);
+	std::sort(all.begin(), all.end());
+	all.erase(std::unique(all.begin(), all.end()), all.end());
 	return store.hold_only(m_holder, logical, *kind, all, xet::chunk_store::others::may_lie_elsewhere);
 }
 

@@ -90,7 +90,7 @@ private:
 
 std::optional<hash_kind> kind_of_chunk(hash32 const& hash, bytes_view data)
 {
-	for (auto const kind : {hash_kind::blake3, hash_kind::sha256, hash_kind::hf})
+	for (auto const kind : all_hash_kinds)
 		if ((kind == hash_kind::sha256 || has_blake3()) && chunk_hash(kind, data) == hash) return kind;
 	return std::nullopt;
 }

@@ -111,6 +111,11 @@ errc class_of(SQLite::Exception const& e)
 
 } // namespace
 
+bool same_chunks(std::span<xorb_entry const> a, std::span<xorb_entry const> b)
+{
+	return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](xorb_entry const& x, xorb_entry const& y) { return x.hash == y.hash && x.size == y.size; });
+}
+
 // --- chunk_bits --------------------------------------------------------------------------------------------------------
 
 chunk_bits chunk_bits::all(std::size_t count)

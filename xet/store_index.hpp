@@ -19,6 +19,11 @@ namespace SQLite { class Database; }
 
 namespace xet {
 
+inline constexpr hash_kind all_hash_kinds[] = {hash_kind::blake3, hash_kind::sha256, hash_kind::hf};
+
+// The same chunks in the same order, however they are stored.
+bool same_chunks(std::span<xorb_entry const> a, std::span<xorb_entry const> b);
+
 // A set of chunks of one xorb, by ordinal.
 class chunk_bits
 {

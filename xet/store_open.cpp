@@ -14,7 +14,6 @@ constexpr std::uint64_t max_checked_index_bytes = 1ull << 30;
 constexpr char const* index_name = "index.db";
 constexpr char const* temporary_prefix = ".tmp-";
 constexpr char const* xorb_suffix = ".xorb";
-constexpr hash_kind all_kinds[] = {hash_kind::blake3, hash_kind::sha256, hash_kind::hf};
 
 void say(std::string& note, std::string const& more) { note += note.empty() ? more : "; " + more; }
 
@@ -38,7 +37,7 @@ result<std::unique_ptr<chunk_store>> chunk_store::open(file_layer& files, std::f
 
 result<> chunk_store::start(std::string& note)
 {
-	for (hash_kind const kind : all_kinds)
+	for (hash_kind const kind : all_hash_kinds)
 		if (auto const made = m_files.make_dirs(m_dir / "xorbs" / name_of(kind)); !made) return made;
 	auto locked = m_files.lock(m_dir / "lock");
 	if (!locked)
@@ -89,7 +88,7 @@ result<> chunk_store::load_xorbs(std::string& note)
 	if (!rows) return tl::unexpected(rows.error());
 	std::map<hash_kind, std::map<hash32, xorb_row>> known;
 	for (xorb_row const& row : *rows) known[row.kind].insert_or_assign(row.name, row);
-	for (hash_kind const kind : all_kinds)
+	for (hash_kind const kind : all_hash_kinds)
 		if (auto const loaded = load_kind(kind, std::move(known[kind]), note); !loaded) return loaded;
 	// what was wanted may have come back
 	for (std::uint32_t const id : std::exchange(m_adopted, {}))
@@ -189,8 +188,7 @@ result<bool> chunk_store::take_other_layout(xorb_row const& row, std::uint64_t s
 	auto const chunks = read_xorb_directory(**source);
 	auto const before = m_index->chunks_of(row.id);
 	if (!before) return tl::unexpected(before.error());
-	auto const same = [](xorb_entry const& a, xorb_entry const& b) { return a.hash == b.hash && a.size == b.size; };
-	if (!chunks || !std::equal(chunks->begin(), chunks->end(), before->begin(), before->end(), same)) return false;
+	if (!chunks || !same_chunks(*chunks, *before)) return false;
 	auto const c = std::make_shared<container>();
 	c->row = row;
 	c->row.stored = size;

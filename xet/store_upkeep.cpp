@@ -361,8 +361,7 @@ result<bool> store_upkeep::take_other_layout(chunk_store::container& c, std::vec
 	auto source = m_store.files().open(m_store.xorb_path(c.row.kind, c.row.name), open_mode::read);
 	if (!source) return source.error().code == errc::not_found ? result<bool>(false) : tl::unexpected(source.error());
 	auto const found = read_xorb_directory(**source);
-	auto const same = [](xorb_entry const& a, xorb_entry const& b) { return a.hash == b.hash && a.size == b.size; };
-	if (!found || *found == chunks || !std::equal(found->begin(), found->end(), chunks.begin(), chunks.end(), same)) return false;
+	if (!found || *found == chunks || !same_chunks(*found, chunks)) return false;
 	auto row = c.row;
 	auto const size = (*source)->size();
 	if (!size) return tl::unexpected(size.error());

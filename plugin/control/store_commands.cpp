@@ -18,8 +18,6 @@ namespace {
 constexpr auto event_interval = std::chrono::milliseconds(100);
 constexpr std::int64_t seconds_per_day = 24 * 3600;
 
-constexpr xet::hash_kind all_kinds[] = {xet::hash_kind::blake3, xet::hash_kind::sha256, xet::hash_kind::hf};
-
 class paced_events
 {
 public:
@@ -58,7 +56,7 @@ private:
 std::vector<std::pair<xet::hash_kind, xet::hash32>> hashes_from(std::string const& text)
 {
 	std::vector<std::pair<xet::hash_kind, xet::hash32>> out;
-	for (auto const kind : all_kinds)
+	for (auto const kind : xet::all_hash_kinds)
 		if (auto const h = xet::hash_from_string(kind, text)) out.emplace_back(kind, *h);
 	return out;
 }
